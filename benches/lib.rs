@@ -21,7 +21,13 @@ pub fn pages(rows: usize) -> Vec<Page> {
             client_id: CLIENT_ID.to_owned(),
             credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
         };
-        let settings = DataverseSettings { url: emulator.url(), auth, network: Network::default(), page_size: 5_000 };
+        let settings = DataverseSettings {
+            url: emulator.url(),
+            auth,
+            more_identities: Vec::new(),
+            network: Network::default(),
+            page_size: 5_000,
+        };
         let service = Dataverse::new(settings).expect("settings that work");
         let slice = Slice {
             table: &COPILOT_EVENT,

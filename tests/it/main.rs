@@ -31,7 +31,8 @@
 //! - `year`: a lake after daily runs.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
-//! - `identities`: every way to sign in.
+//! - `identities`: every way to sign in; `several_identities`: those that share the requests to a service.
+//! - `pace`: how much of what the services permit is used.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
 //! - `stores`: lakes in object stores: S3 (moto), Azure Blob (Azurite) and Google Cloud Storage (a script before moto);
@@ -68,6 +69,7 @@ mod ledger;
 mod maintain;
 mod mutation;
 mod night;
+mod pace;
 mod payloads;
 mod places;
 mod power_cut;
@@ -81,6 +83,7 @@ mod report;
 mod samples;
 mod scenarios;
 mod secrets;
+mod several_identities;
 mod status;
 mod store_faults;
 mod store_identity;

@@ -355,7 +355,9 @@ fn configuration_help() -> String {
          4  another run holds the lake\n  \
          5  sign-in refused, or a permission is missing for everything requested\n\n\
          Configuration keys, as a TOML file has them; `--set lake.url=X` and COPILOT_LAKE_LAKE__URL=X do the same. A flag\n\
-         beats the environment, which beats the file. [dataverse.auth] overrides [auth] for that service.\n{}",
+         beats the environment, which beats the file. [dataverse.auth] overrides [auth] for that service.\n\
+         Each section [[dataverse.identity]] or [[graph.identity]], with the keys of [auth], is one more identity that shares\n\
+         the requests to that service; `--set dataverse.identity.1.client_id=X` is of the first.\n{}",
         examples(),
         key::documentation()
     )

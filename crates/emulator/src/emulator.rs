@@ -52,10 +52,11 @@ impl Emulator {
             let stores = TableStore::all(&scenario, &clock)?;
             let graph = scenario.graph.as_ref();
             let graph = graph.map(|spec| EmulatedGraph::new(spec, scenario.seed, usual_end(), &clock)).transpose()?;
-            let tokens = TokenService::new(scenario.token, scenario.graph.map(|spec| spec.roles));
+            let tokens =
+                TokenService::new(scenario.token, scenario.graph.map(|spec| spec.roles), &scenario.application);
             let own_origin = format!("http://{address}");
             Ok::<_, Error>(EmulatorState {
-                dataverse: EmulatedDataverse::new(stores, scenario.service.clone()),
+                dataverse: EmulatedDataverse::new(stores, scenario.service.clone(), &scenario.application),
                 graph,
                 shared: SharedState { tokens, recorder: Recorder::new(), clock, own_origin },
                 faults: Faults::new(&scenario.fault),

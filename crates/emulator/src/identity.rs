@@ -14,8 +14,10 @@ pub const CLIENT_SECRET_2: &str = "emulator-secret-2";
 pub const FEDERATED_TOKEN: &str = "emulator-federated-token";
 /// The value that App Service gives its programs for `X-IDENTITY-HEADER`.
 pub const IDENTITY_HEADER: &str = "emulator-identity-header";
-/// The user of both applications, as `WhoAmI` names it.
+/// The user of the usual application, as `WhoAmI` names it.
 pub const USER_ID: &str = "33333333-3333-3333-3333-333333333333";
+/// The user of the second one.
+pub(crate) const USER_ID_2: &str = "44444444-4444-4444-4444-444444444444";
 /// The business unit that `WhoAmI` names.
 pub(crate) const UNIT_ID: &str = "55555555-5555-5555-5555-555555555555";
 /// The organization that `WhoAmI` names.
@@ -23,6 +25,9 @@ pub const ORGANIZATION_ID: &str = "66666666-6666-6666-6666-666666666666";
 
 /// The applications and their secrets; code refers to an application by its index.
 pub(crate) const APPLICATIONS: [(&str, &str); 2] = [(CLIENT_ID, CLIENT_SECRET), (CLIENT_ID_2, CLIENT_SECRET_2)];
+
+/// The users of the applications.
+pub(crate) const USERS: [&str; APPLICATIONS.len()] = [USER_ID, USER_ID_2];
 
 /// The index of an application.
 pub(crate) fn application(id: &str) -> Option<usize> {

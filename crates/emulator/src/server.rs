@@ -137,7 +137,8 @@ pub(crate) async fn respond(
         }
     }
     let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
-    let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    let retry_after =
+        retry_after.and_then(|(_, value)| Duration::try_from_secs_f64(value.to_str().ok()?.parse().ok()?).ok());
     // A server error may be of one table or mailbox alone: it says no more.
     let is_of_resource = answer.status >= 500 || (answer.status == 429 && answer.text().contains(MAILBOX_LIMIT));
     end(application, answer.status, rows, retry_after, is_of_resource);

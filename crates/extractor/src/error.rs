@@ -265,6 +265,17 @@ impl Error {
         matches!(self, Self::PermissionMissing { .. } | Self::UserRefused { is_own: false, .. })
     }
 
+    /// Whether another identity may be given what this one was refused.
+    pub(crate) fn may_concern_identity(&self) -> bool {
+        matches!(self, Self::SignInRefused { .. } | Self::ColumnSecured { .. } | Self::Refused { status: 403, .. })
+            || self.may_concern_everybody()
+    }
+
+    /// Whether the identity lacks a right, whatever it requests, if another is given the same.
+    pub(crate) fn is_of_rights(&self) -> bool {
+        matches!(self, Self::PermissionMissing { .. } | Self::ColumnSecured { .. })
+    }
+
     /// Whether it is the service's answer to this very request, whatever that was.
     pub(crate) fn is_response(&self) -> bool {
         let is_about_response = !matches!(self, Self::RetriesExhausted { .. } | Self::Unreachable { .. });

@@ -3,9 +3,9 @@
 //!
 //! The main types: a [`Slice`] is a table, a scope and a time window; a [`Selection`] is the set of columns to request,
 //! limited to what the [`Environment`] has. A [`Page`] is one response of the service: only its envelope is parsed, the
-//! rows stay raw bytes. [`Dataverse`] is one identity at one environment, with one connection pool and one set of
-//! limits for pages and files. [`Graph`] is the same for a tenant of Microsoft Graph: users, and the history of each at
-//! the rate that the tenant allows.
+//! rows stay raw bytes. [`Dataverse`] is one environment and the identities that read it, with one connection
+//! pool; each identity has limits of its own for pages and files. [`Graph`] is the same for a tenant of Microsoft Graph:
+//! users, and the history of each at the rate that the tenant allows.
 //!
 //! ```no_run
 //! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
@@ -43,7 +43,7 @@ mod text_file;
 
 pub use auth::claims::TokenClaims;
 pub use auth::secret::Secret;
-pub use auth::sign_in::{Auth, Credential};
+pub use auth::sign_in::{Auth, Credential, NamedAuth};
 pub use auth::store_token::StoreIdentity;
 pub use dataverse::batched_fetch::BatchedFile;
 pub use dataverse::change_tracking::TrackedChanges;
@@ -53,11 +53,13 @@ pub use dataverse::file_address::FileAddress;
 pub use dataverse::privileges::PrivilegeDepth;
 pub use dataverse::probe::AnyFile;
 pub use dataverse::selection::Selection;
-pub use dataverse::service::{Dataverse, DataverseSettings, WhoAmI};
+pub use dataverse::service::{Dataverse, DataverseSettings};
+pub use dataverse::who_am_i::WhoAmI;
 pub use error::{Error, FailedCall};
 pub use graph::history_query::HistoryQuery;
 pub use graph::role;
 pub use graph::service::{Graph, GraphSettings};
+pub use http::identities::IdentityUsage;
 pub use http::meter::Meter;
 pub use http::network::Network;
 pub use http::proxy::{ProxyFailure, ProxyVariable};

@@ -11,7 +11,7 @@ use url::Url;
 use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::http::client::{Client, ServiceResponse};
-use crate::http::request::Request;
+use crate::http::request::{IdentityChoice, Request};
 use crate::next_link::FollowedLinks;
 use crate::page::Page;
 
@@ -22,6 +22,8 @@ pub(crate) struct LinkedPage {
     pub(crate) next: Option<String>,
     /// The delta link after the last page of change tracking.
     pub(crate) delta: Option<String>,
+    /// Which identities may follow the links.
+    pub(crate) identity: IdentityChoice,
 }
 
 /// Fetches one complete page.
@@ -30,7 +32,7 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     let accept = |response: ServiceResponse| {
         let Envelope { rows, next, delta } = envelope::parse(response.body.as_ref())?;
         let page = Page { number, body: response.body.freeze(), rows, requests: 0, throttled: Duration::ZERO };
-        Ok(LinkedPage { page, next, delta })
+        Ok(LinkedPage { page, next, delta, identity: request.identity })
     };
     let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {
         (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {
@@ -41,6 +43,9 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     };
     linked.page.requests = cost.requests;
     linked.page.throttled = cost.throttled;
+    if client.dialect.binds_links {
+        linked.identity = IdentityChoice::Preferred(cost.identity);
+    }
     Ok(linked)
 }
 
@@ -53,8 +58,9 @@ pub(crate) async fn find_in_pages<T>(
 ) -> Result<Option<T>, Error> {
     let mut links = FollowedLinks::new(api.clone());
     loop {
-        let LinkedPage { page, next, .. } = fetch_page(client, &request).await?;
+        let LinkedPage { page, next, identity, .. } = fetch_page(client, &request).await?;
         let call = request.call_after(page.requests);
+        request.identity = identity;
         match (look(&page), next) {
             (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
             // Empty pages with a next link are legal.
@@ -157,7 +163,7 @@ impl PageStream {
             Self::Failed(error) => return Err(error),
             Self::Done => return Ok(None),
         };
-        let LinkedPage { page, next, .. } = loop {
+        let LinkedPage { page, next, identity, .. } = loop {
             match active.next_page().await {
                 Err(error @ Error::PageTokenExpired { .. }) if active.restarts < active.options.max_restarts => {
                     warn!(%error, "the list begins again");
@@ -166,6 +172,7 @@ impl PageStream {
                 result => break result?,
             }
         };
+        active.request.identity = identity;
         let rest = match active.advance(next.as_deref(), &page) {
             Ok(true) => Self::ActiveStream(active),
             Ok(false) => Self::Done,

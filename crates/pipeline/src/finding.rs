@@ -1,6 +1,6 @@
 //! What `check` finds.
 
-use copilot_lake_extractor::{Error as ServiceError, PrivilegeDepth};
+use copilot_lake_extractor::{Error as ServiceError, IdentityUsage, PrivilegeDepth};
 use copilot_lake_tables::Service;
 use copilot_lake_writer::Remedy;
 
@@ -22,6 +22,15 @@ pub enum Finding {
         user_id: String,
         /// The environment's organization.
         organization_id: String,
+    },
+    /// Several identities share the requests to a service, and this is one of them.
+    Identity {
+        /// The service.
+        service: Service,
+        /// The section of the configuration that describes it.
+        name: String,
+        /// Why it is not used.
+        refused: Option<String>,
     },
     /// The metadata could not be read: the definitions are taken for granted.
     MetadataAssumed,
@@ -151,6 +160,13 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// What signing in showed of these identities; nothing where there is only one.
+    pub(crate) fn of_identities(service: Service, usages: Vec<IdentityUsage>) -> Vec<Self> {
+        let is_shared = usages.len() > 1;
+        let usages = usages.into_iter().filter(|_| is_shared);
+        usages.map(|usage| Self::Identity { service, name: usage.name, refused: usage.ended }).collect()
+    }
+
     /// Whether a run would miss something because of it.
     pub const fn is_missing(&self) -> bool {
         matches!(
@@ -164,6 +180,7 @@ impl Finding {
                 | Self::HistoryNotReadable { .. }
                 | Self::LakeNotWritable { .. }
                 | Self::TableUnusable { .. }
+                | Self::Identity { refused: Some(_), .. }
         )
     }
 }

@@ -47,7 +47,7 @@ pub use event::{Event, Observer};
 pub use finding::Finding;
 pub use maintain::{MaintenanceReport, TableMaintenance, maintain, plan_maintenance};
 pub use replay::{ReplaySettings, replay};
-pub use report::{EndedEarly, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
+pub use report::{EndedEarly, IdentityReport, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
 pub use run::run;
 pub use service_estimate::{EstimatePart, ServiceEstimate};
 pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Settings, Stop, UserSelector};

@@ -90,6 +90,8 @@ pub struct Report {
     pub requests: u64,
     /// Seconds of throttling by the service.
     pub throttled_seconds: f64,
+    /// What each identity did, where several share the requests to a service.
+    pub identities: Vec<IdentityReport>,
     /// The same per table.
     pub tables: Vec<TableReport>,
 }
@@ -103,6 +105,23 @@ pub struct EndedEarly {
     /// Why.
     #[serde(rename = "reason", serialize_with = "as_text")]
     pub error: Error,
+}
+
+/// One of several identities that share the requests to a service.
+#[derive(Debug, Serialize)]
+pub struct IdentityReport {
+    /// The service.
+    #[serde(rename = "source", serialize_with = "service_name")]
+    pub service: Service,
+    /// The section of the configuration that describes it.
+    pub name: String,
+    /// Its requests, retries included.
+    pub requests: u64,
+    /// Seconds for which the service throttled it.
+    pub throttled_seconds: f64,
+    /// Why it was used no more.
+    #[serde(rename = "reason")]
+    pub ended: Option<String>,
 }
 
 fn service_name<S: Serializer>(service: &Service, serializer: S) -> Result<S::Ok, S::Error> {
@@ -191,6 +210,7 @@ impl Report {
             seconds: 0.0,
             requests: 0,
             throttled_seconds: 0.0,
+            identities: Vec::new(),
             tables: Vec::new(),
         }
     }

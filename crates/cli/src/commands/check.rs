@@ -93,6 +93,7 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::UsersNotReadable { table, .. } => Some(table),
         Finding::ServiceFailed { .. }
         | Finding::SignedIn { .. }
+        | Finding::Identity { .. }
         | Finding::SignedInToGraph { .. }
         | Finding::RoleMissing { .. }
         | Finding::MetadataAssumed
@@ -116,6 +117,12 @@ fn words(finding: &Finding) -> (Level, String) {
     match finding {
         Finding::SignedIn { user_id, organization_id } => {
             (Level::Info, format!("sign-in: ok, as user {user_id} of organization {organization_id}"))
+        }
+        Finding::Identity { service, name, refused: None } => {
+            (Level::Info, format!("{}: identity `{name}`: ok, shares the requests", service.name()))
+        }
+        Finding::Identity { service, name, refused: Some(reason) } => {
+            (Level::Error, format!("{}: identity `{name}` is not used: {reason}", service.name()))
         }
         Finding::MetadataAssumed => (
             Level::Warning,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::file;
-use super::key::{ConfigKey, FREE_SECTIONS, KEYS};
+use super::key::{ConfigKey, FREE_SECTIONS, KEYS, declared, entry};
 use super::layers::Layers;
 use super::secrecy::MASK;
 use super::setting::{Setting, SettingOrigin};
@@ -78,10 +78,17 @@ impl Config {
         self.sections.contains(section) || self.settings.keys().any(|name| name.starts_with(&below))
     }
 
-    /// The setting of a key in a section, else in the key's first section (`[auth]` for `[x.auth]`), else its default.
+    /// The setting of a key in a section, else in the sections behind it (`[auth]` for `[x.auth]`), else its default.
     pub(crate) fn setting_in(&self, section: &str, key: &ConfigKey) -> Option<Setting> {
-        let setting = self.setting_only_in(section, key);
-        setting.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
+        let setting = key.lookup(section).into_iter().find_map(|section| self.setting_only_in(section, key));
+        setting.cloned().or_else(|| default(key))
+    }
+
+    /// The sections of a list that any source mentions, such as `dataverse.identity.1`, in their order.
+    pub(super) fn entries(&self, list: &str) -> Vec<String> {
+        let names = self.sections.iter().chain(self.settings.keys());
+        let numbers = names.filter_map(|name| entry(name).filter(|(of, ..)| *of == list)).map(|(_, number, _)| number);
+        numbers.collect::<BTreeSet<_>>().into_iter().map(|number| format!("{list}.{number}")).collect()
     }
 
     /// The setting of a key in exactly this section.
@@ -98,7 +105,13 @@ impl Config {
     pub(crate) fn effective(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for key in KEYS {
-            for (at, name) in key.names().enumerate() {
+            let others = |name: &String| {
+                let name = name.clone();
+                let is_other = move |other: &&String| **other != name && declared(other) == name;
+                self.settings.keys().filter(is_other).cloned().collect::<Vec<_>>()
+            };
+            let names: Vec<_> = key.names().flat_map(|name| [others(&name), vec![name]].concat()).collect();
+            for (at, name) in names.into_iter().enumerate() {
                 let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
                 match setting {
                     // A secret may stand where the name of its file belongs.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::key;
 use super::layers::Layers;
 use super::setting::SettingOrigin;
 use super::text_file;
@@ -45,6 +46,15 @@ impl TomlFile<'_> {
                 if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
             let origin = self.origin(key.span().start);
             match value.get_ref() {
+                DeValue::Array(entries) if key::is_list(&name) => {
+                    for (at, entry) in entries.iter().enumerate() {
+                        let DeValue::Table(inner) = entry.get_ref() else { return Err(no_list(&name, &origin)) };
+                        let name = format!("{name}.{}", at + 1);
+                        layers.section(&name);
+                        self.table(inner, &name, layers)?;
+                    }
+                }
+                _ if key::is_list(&name) => return Err(no_list(&name, &origin)),
                 DeValue::Table(inner) if layers.is_section(&name) => {
                     layers.section(&name);
                     self.table(inner, &name, layers)?;
@@ -90,6 +100,13 @@ impl TomlFile<'_> {
             _ => self.text.get(value.span()).unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// A list of sections that is something else.
+fn no_list(name: &str, origin: &SettingOrigin) -> anyhow::Error {
+    usage(format!("`{name}` is a list of sections, {origin}"))
+        .hint(format!("write a line [[{name}]], with two brackets, above the keys of each"))
+        .into()
 }
 
 /// The line of a byte, from 1.

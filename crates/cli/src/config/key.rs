@@ -1,5 +1,6 @@
 //! The keys of the configuration: each declared once. Parsing, defaults, documentation and origins walk [`KEYS`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use copilot_lake_tables::Service;
@@ -71,6 +72,19 @@ impl ConfigKey {
         matches!(self.kind, ValueKind::Secret) || SECRET_KEYS.contains(&self.name)
     }
 
+    /// The sections in which it is looked for, for one of them: the first that has it counts.
+    pub(crate) fn lookup<'s>(&self, section: &'s str) -> Vec<&'s str> {
+        match entry(section) {
+            None => vec![section, self.sections[0]],
+            Some((list, ..)) if INHERITED.contains(&self.name) => {
+                let own = self.sections.iter().find(|own| list.strip_suffix("identity") == own.strip_suffix("auth"));
+                std::iter::once(section).chain(own.copied()).chain([self.sections[0]]).collect()
+            }
+            // One identity is not to sign in with what another has.
+            Some(_) => vec![section],
+        }
+    }
+
     /// Its full names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.sections.iter().map(|section| format!("{section}.{}", self.name))
@@ -84,8 +98,15 @@ const SECRET_KEYS: [&str; 4] =
 /// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
 
+/// Sections that may be there more than once, as `[[dataverse.identity]]`; keys of the second are in `dataverse.identity.2`.
+const LISTS: &[&str] = &["dataverse.identity", "graph.identity"];
+
+/// Keys of `[auth]` that a section of a list need not repeat.
+const INHERITED: &[&str] = &["method", "authority", "tenant_id"];
+
 const LAKE: &[&str] = &["lake"];
-const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
+const AUTH: &[&str] =
+    &["auth", "dataverse.auth", "graph.auth", "lake.auth", "dataverse.identity.1", "graph.identity.1"];
 const NETWORK: &[&str] = &["network"];
 const DATAVERSE: &[&str] = &[Service::Dataverse.name()];
 const GRAPH: &[&str] = &[Service::Graph.name()];
@@ -231,7 +252,26 @@ pub(crate) fn documentation() -> String {
 pub(crate) fn is_secret(name: &str) -> bool {
     let is_free =
         FREE_SECTIONS.iter().any(|section| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')));
-    is_free || KEYS.iter().any(|key| key.is_secret() && key.names().any(|known| known == name))
+    let declared = declared(name);
+    is_free || KEYS.iter().any(|key| key.is_secret() && key.names().any(|known| known == declared))
+}
+
+/// Whether there may be more than one section of this name.
+pub(crate) fn is_list(name: &str) -> bool {
+    LISTS.contains(&name)
+}
+
+/// The list, the number and what follows, of the name of a section in a list or of a key in one.
+pub(crate) fn entry(name: &str) -> Option<(&'static str, usize, &str)> {
+    let (list, number) = LISTS.iter().find_map(|list| Some((*list, name.strip_prefix(list)?.strip_prefix('.')?)))?;
+    let (number, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
+    let is_number = number.len() <= 2 && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit());
+    Some((list, number.parse().ok().filter(|_| is_number)?, rest))
+}
+
+/// The name under which a key is declared: for those of a list, that of the first section.
+pub(crate) fn declared(name: &str) -> Cow<'_, str> {
+    entry(name).map_or(Cow::Borrowed(name), |(list, _, rest)| Cow::Owned(format!("{list}.1{rest}")))
 }
 
 /// The environment variable of a key.

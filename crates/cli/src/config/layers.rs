@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::key::{FREE_SECTIONS, KEYS, is_secret, variable_name};
+use super::key::{FREE_SECTIONS, KEYS, declared, entry, is_secret, variable_name};
 use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::{ConfigValue, ValueKind};
@@ -30,7 +30,7 @@ impl Layers {
 
     pub(super) fn find(&self, name: &str) -> Result<ValueKind, Unknown> {
         let within = |section: &&str| name.strip_prefix(*section).is_some_and(|rest| rest.starts_with('.'));
-        match self.known.get(name) {
+        match self.known.get(&*declared(name)) {
             Some(kind) => Ok(*kind),
             // Some are secrets of a store.
             None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Option),
@@ -39,7 +39,7 @@ impl Layers {
     }
 
     pub(super) fn is_section(&self, name: &str) -> bool {
-        let below = format!("{name}.");
+        let below = format!("{}.", declared(name));
         FREE_SECTIONS.contains(&name) || self.known.keys().any(|known| known.starts_with(&below))
     }
 
@@ -52,7 +52,10 @@ impl Layers {
             Some(known) => format!("the nearest known key is `{known}`; `copilot-lake --help` lists them all"),
             None => "`copilot-lake --help` lists the keys".to_owned(),
         };
-        usage(format!("unknown key{}, {origin}", secrecy::quoted_key(name))).hint(hint).into()
+        // The number of a section in a list is no secret.
+        let words = entry(name).map_or_else(|| name.to_owned(), |(list, _, key)| format!("{list}{key}"));
+        let shown = if secrecy::quoted_key(&words).is_empty() { String::new() } else { format!(" `{name}`") };
+        usage(format!("unknown key{shown}, {origin}")).hint(hint).into()
     }
 
     pub(super) fn put(

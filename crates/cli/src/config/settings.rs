@@ -25,6 +25,10 @@ use crate::problem::{Problem, usage};
 const DATAVERSE_AUTH: &str = "dataverse.auth";
 const GRAPH_AUTH: &str = "graph.auth";
 
+/// The lists of more identities for each service.
+const DATAVERSE_IDENTITIES: &str = "dataverse.identity";
+const GRAPH_IDENTITIES: &str = "graph.identity";
+
 /// Where the lake is, and how it is opened.
 pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     let url = text(config, "lake", &LAKE_URL)?;
@@ -68,6 +72,7 @@ fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     let auth = sign_in::auth(config, DATAVERSE_AUTH)?;
     let connection = DataverseSettings {
         url,
+        more_identities: sign_in::more(config, DATAVERSE_IDENTITIES, &auth)?,
         auth,
         network: network(config)?,
         page_size: match config.setting(&PAGE_SIZE) {
@@ -99,6 +104,7 @@ fn graph(config: &Config) -> Result<Option<GraphJob>> {
     let connection = GraphSettings {
         url: url(config, "graph", &GRAPH_URL)?,
         version: text(config, "graph", &GRAPH_VERSION)?,
+        more_identities: sign_in::more(config, GRAPH_IDENTITIES, &auth)?,
         auth,
         network: network(config)?,
         requests_per_second: match config.setting(&GRAPH_RATE) {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use copilot_lake_extractor::{Auth, Credential, Secret};
+use copilot_lake_extractor::{Auth, Credential, NamedAuth, Secret};
 
 use super::effective::Config;
 use super::key::{
-    AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE,
-    ConfigKey, METHOD, TENANT_ID, variable_name,
+    self, AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET,
+    CLIENT_SECRET_FILE, ConfigKey, METHOD, TENANT_ID, variable_name,
 };
 use super::required::{text, url};
 use super::setting::Setting;
@@ -16,6 +16,34 @@ use super::text_file;
 use super::value::ConfigValue;
 use crate::environment;
 use crate::problem::usage;
+
+/// The identities of a list, which share the requests to a service with the one of `[auth]`.
+pub(super) fn more(config: &Config, list: &str, first: &Auth) -> Result<Vec<NamedAuth>> {
+    let mut more: Vec<NamedAuth> = Vec::new();
+    for name in config.entries(list) {
+        let auth = auth(config, &name)?;
+        let is_same = |other: &Auth| {
+            other.client_id.eq_ignore_ascii_case(&auth.client_id)
+                && (!auth.client_id.is_empty()
+                    || std::mem::discriminant(&other.credential) == std::mem::discriminant(&auth.credential))
+        };
+        let mut others =
+            std::iter::once(("auth", first)).chain(more.iter().map(|other| (other.name.as_str(), &other.auth)));
+        if let Some((other, _)) = others.find(|(_, other)| is_same(other)) {
+            return Err(usage(format!("`{name}` is the same identity as `{other}`"))
+                .hint("the service counts the requests of each identity: name another application in `client_id`")
+                .into());
+        }
+        let are_known = !auth.tenant_id.is_empty() && !first.tenant_id.is_empty();
+        if are_known && !auth.tenant_id.eq_ignore_ascii_case(&first.tenant_id) {
+            return Err(usage(format!("`{name}.tenant_id` names another tenant than that of `auth`"))
+                .hint(format!("all identities of `{list}` read the same tenant: leave the key out"))
+                .into());
+        }
+        more.push(NamedAuth { name, auth });
+    }
+    Ok(more)
+}
 
 /// The identity for a service: from its own section, else from `[auth]`.
 pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
@@ -36,7 +64,7 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     let credential = match method.as_str() {
         "client-certificate" => Credential::Certificate {
             file: path(config, section, &CLIENT_CERTIFICATE_FILE)?.ok_or_else(|| {
-                usage("`auth.client_certificate_file` is not set")
+                usage(format!("`{}.client_certificate_file` is not set", shared(section)))
                     .hint("name a PEM file with certificate and private key")
             })?,
             password: path(config, section, &CLIENT_CERTIFICATE_PASSWORD_FILE)?
@@ -79,9 +107,15 @@ fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
+/// The section in which most would set a key: `[auth]`, unless the identity is one of several.
+fn shared(section: &str) -> &str {
+    if key::entry(section).is_some() { section } else { "auth" }
+}
+
 /// The secret, given directly or in a file; the setting with the higher precedence wins.
 fn client_secret(config: &Config, section: &str) -> Result<Secret> {
-    for section in [section, "auth"] {
+    let named = format!("{}.client_secret", shared(section));
+    for section in CLIENT_SECRET.lookup(section) {
         let secret = config.setting_only_in(section, &CLIENT_SECRET);
         let file = config.setting_only_in(section, &CLIENT_SECRET_FILE);
         let take_file = match (secret, file) {
@@ -114,11 +148,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             _ => {}
         }
     }
-    Err(usage("`auth.client_secret` is not set")
-        .hint(format!(
-            "set {}, or name the file that holds it in auth.client_secret_file",
-            variable_name("auth.client_secret")
-        ))
+    Err(usage(format!("`{named}` is not set"))
+        .hint(format!("set {}, or name the file that holds it in {named}_file", variable_name(&named)))
         .into())
 }
 

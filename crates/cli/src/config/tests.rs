@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use copilot_lake_pipeline::ServiceJob;
 use copilot_lake_tables::Service;
 
 use super::effective::{Config, Sources, default};
@@ -309,5 +310,55 @@ fn every_key_is_documented_once_and_its_default_can_be_read() {
     // The contract's own file holds known keys only.
     for name in ["lake.removed_files", "auth.authority", "graph.requests_per_second", "graph.model", "network.proxy"] {
         assert!(names.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn more_identities_are_lists_of_sections() {
+    let config = load(
+        "[auth]\ntenant_id = 't'\nclient_id = 'a'\nclient_secret = 's3cret'\n[dataverse]\nurl = 'https://x.example'\n\
+         [[dataverse.identity]]\nclient_id = 'b'\nclient_secret = 's3cret-b'\n[[dataverse.identity]]\nclient_id = 'c'\n\
+         client_secret = 's3cret-c'\ntenant_id = 'T'\n",
+    )
+    .unwrap();
+    let Ok(Some(ServiceJob::Dataverse(job))) = settings::job(Service::Dataverse, &config, &[]) else {
+        panic!("no job")
+    };
+    let shown: Vec<_> = job
+        .connection
+        .more_identities
+        .iter()
+        .map(|more| (more.name.as_str(), more.auth.tenant_id.as_str(), more.auth.client_id.as_str()))
+        .collect();
+    assert_eq!(shown, [("dataverse.identity.1", "t", "b"), ("dataverse.identity.2", "T", "c")]);
+    let lines = config.effective().join("\n");
+    assert!(lines.contains("dataverse.identity.2.client_id = c (") && !lines.contains("s3cret"), "{lines}");
+    assert!(lines.contains("dataverse.identity.2.client_secret = *** ("), "{lines}");
+
+    // What is not said: which identity signs in with what.
+    let with = |more: &[&'static str]| missing(&NEEDED.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>());
+    let own = ["dataverse.identity.1.client_id=d", "dataverse.identity.1.client_secret=s3cret"];
+    assert_eq!(with(&own), None);
+    assert_eq!(
+        with(&["dataverse.identity.1.client_secret=s3cret"]).unwrap(),
+        "`dataverse.identity.1.client_id` is not set: the application (client) id"
+    );
+    assert_eq!(with(&own[..1]).unwrap(), "`dataverse.identity.1.client_secret` is not set");
+    let method = ["graph.identity.7.client_id=d", "graph.identity.7.method=client-certificate"];
+    assert_eq!(with(&method).unwrap(), "`graph.identity.7.client_certificate_file` is not set");
+    let same = ["graph.identity.1.client_id=C", "graph.identity.1.client_secret=s3cret"];
+    assert_eq!(with(&same).unwrap(), "`graph.identity.1` is the same identity as `auth`");
+    let other = [own[0], own[1], "dataverse.identity.1.tenant_id=u"];
+    assert_eq!(with(&other).unwrap(), "`dataverse.identity.1.tenant_id` names another tenant than that of `auth`");
+
+    let (message, hint) = complaint("[dataverse.identity]\nclient_id = 'b'\n");
+    assert_eq!(message, "`dataverse.identity` is a list of sections, lake.toml line 1");
+    assert!(hint.contains("[[dataverse.identity]]"), "{hint}");
+    let (message, hint) = complaint("[[graph.identity]]\nclient_id = 'b'\n[[graph.identity]]\nclientid = 'c'\n");
+    assert_eq!(message, "unknown key `graph.identity..clientid`, lake.toml line 4".replace("..", ".2."));
+    assert!(hint.contains("`graph.identity.1.client_id`"), "{hint}");
+    for name in ["dataverse.identity.client_id", "dataverse.identity.0.client_id", "dataverse.identity.01.client_id"] {
+        let sources = Sources { set: vec![format!("{name}=x")], ..Sources::default() };
+        assert!(Config::load(sources).is_err(), "{name}");
     }
 }

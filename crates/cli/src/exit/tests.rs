@@ -188,6 +188,7 @@ fn empty_report() -> Report {
         seconds: 0.0,
         requests: 0,
         throttled_seconds: 0.0,
+        identities: Vec::new(),
         tables: Vec::new(),
     }
 }

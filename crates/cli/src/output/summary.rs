@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use copilot_lake_pipeline::{Report, TableReport};
+use copilot_lake_pipeline::{IdentityReport, Report, TableReport};
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::FileRights;
 use serde_json::{Map, Value, json};
@@ -114,9 +114,21 @@ fn lines(report: &Report) -> Vec<String> {
         0.0 => String::new(),
         throttled => format!(", throttled {}", seconds(throttled)),
     };
+    lines.extend(report.identities.iter().map(identity_line));
     let (outcome, took) = (report.outcome.name(), seconds(report.seconds));
     lines.push(format!("{outcome} in {took}: {}{throttled}", counted(report.requests, "request")));
     lines
+}
+
+/// What one of several identities did.
+fn identity_line(identity: &IdentityReport) -> String {
+    let (service, name, requests) = (identity.service.name(), &identity.name, counted(identity.requests, "request"));
+    let throttled = match identity.throttled_seconds {
+        0.0 => String::new(),
+        throttled => format!(", throttled {}", seconds(throttled)),
+    };
+    let ended = identity.ended.as_ref().map(|reason| format!("; then used no more: {reason}")).unwrap_or_default();
+    format!("{service}: identity `{name}`: {requests}{throttled}{ended}")
 }
 
 fn line(table: &TableReport) -> String {

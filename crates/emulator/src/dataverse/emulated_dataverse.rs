@@ -22,9 +22,9 @@ use crate::dataverse::total_count::total_count;
 use crate::http::api_request::ApiRequest;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
-use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
+use crate::identity::{ORGANIZATION_ID, UNIT_ID, USERS};
 use crate::scenario::fault_spec::FaultKind;
-use crate::scenario::service_settings::ServiceSettings;
+use crate::scenario::service_settings::{ApplicationSpec, ServiceSettings};
 use crate::scenario::specs::ReadDepth;
 use crate::served::TableServed;
 
@@ -34,6 +34,8 @@ pub(crate) struct EmulatedDataverse {
     pub(crate) stores: Vec<TableStore>,
     settings: ServiceSettings,
     limiter: Limiter,
+    /// The applications for which there is no user.
+    strangers: Vec<usize>,
 }
 
 /// A request as it was received.
@@ -45,9 +47,10 @@ pub(crate) enum ReceivedRequest<'a> {
 }
 
 impl EmulatedDataverse {
-    pub(crate) fn new(stores: Vec<TableStore>, settings: ServiceSettings) -> Self {
+    pub(crate) fn new(stores: Vec<TableStore>, settings: ServiceSettings, applications: &[ApplicationSpec]) -> Self {
         let limiter = Limiter::new(settings.limits.clone());
-        Self { stores, settings, limiter }
+        let strangers = applications.iter().filter(|spec| !spec.member).map(|spec| spec.number - 1).collect();
+        Self { stores, settings, limiter, strangers }
     }
 
     /// Answers a request; also returns the number of rows.
@@ -71,6 +74,9 @@ impl EmulatedDataverse {
         };
         let recorder = &call.shared.recorder;
         let limit = || {
+            if call.application.is_some_and(|application| self.strangers.contains(&application)) {
+                return self.error_of_fault(FaultKind::NoMember, None).map_or(Ok(()), Err);
+            }
             let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight, executions);
             checked.inspect_err(|error| {
                 // A client learns of the other limits from these responses; this one it can keep unprompted.
@@ -188,7 +194,7 @@ impl EmulatedDataverse {
             DataverseRoute::Choices { table, kind } => choices(stores, table, kind, query, &root, settings.language),
             DataverseRoute::TotalCount => total_count(stores, query, &root, settings.elastic_count),
             DataverseRoute::Privileges(user) => privileges(stores, user, &root),
-            DataverseRoute::WhoAmI => Ok(who_am_i(&root)),
+            DataverseRoute::WhoAmI => Ok(who_am_i(&root, call.application)),
             DataverseRoute::Organizations => Ok(organizations(&root, settings.base_language)),
             DataverseRoute::Batch => Err(ServiceError::unsupported("a batch without requests")),
             DataverseRoute::Missing(name) => Err(ServiceError::no_segment(name)),
@@ -272,11 +278,11 @@ fn organizations(root: &str, language: i32) -> HttpResponse {
     HttpResponse::json(200, body.to_string())
 }
 
-fn who_am_i(root: &str) -> HttpResponse {
+fn who_am_i(root: &str, application: Option<usize>) -> HttpResponse {
     let body = json!({
         "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse"),
         "BusinessUnitId": UNIT_ID,
-        "UserId": USER_ID,
+        "UserId": USERS[application.unwrap_or_default()],
         "OrganizationId": ORGANIZATION_ID,
     });
     HttpResponse::json(200, body.to_string())

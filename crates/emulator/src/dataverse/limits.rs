@@ -43,12 +43,14 @@ impl Limiter {
     /// `executions` the parts of a batch.
     pub(crate) fn check(&self, application: usize, in_flight: u64, executions: u64) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
-        let servers = limits.servers.max(1);
+        let (servers, compression) = (limits.servers.max(1), limits.compression.max(1));
         if in_flight > (limits.concurrency * servers) as u64 {
             let message = format!("Number of concurrent requests exceeded the limit of {}.", limits.concurrency);
-            return Err(ServiceError::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
+            return Err(
+                ServiceError::new(429, TOO_MANY_AT_ONCE, &message).retry_in(Duration::from_secs(1) / compression)
+            );
         }
-        let window = Duration::from_secs(limits.window);
+        let window = Duration::from_secs(limits.window) / compression;
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.servers.resize_with(servers, VecDeque::new);
         let server = recent.count % servers;
@@ -59,9 +61,9 @@ impl Limiter {
             recent.pop_front();
         }
         let left = recent.front().map_or(window, |first| window.saturating_sub(at.duration_since(first.at)));
-        let refuse = |code: &str, message: String| {
-            Err(ServiceError::new(429, code, &message).retry_after(Some(left.as_secs() + 1)))
-        };
+        // The service says it in whole seconds.
+        let wait = Duration::from_secs((left * compression).as_secs() + 1) / compression;
+        let refuse = |code: &str, message: String| Err(ServiceError::new(429, code, &message).retry_in(wait));
         if recent.len() >= limits.requests {
             let (most, window) = (limits.requests, limits.window);
             let message =

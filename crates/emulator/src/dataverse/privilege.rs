@@ -8,7 +8,7 @@ use crate::data::table_store::TableStore;
 use crate::dataverse::row_filter::{ColumnCondition, Operand, RowFilter};
 use crate::http::filter::{Filter, Operator};
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::identity::{UNIT_ID, USER_ID};
+use crate::identity::{UNIT_ID, USER_ID, USERS};
 use crate::scenario::specs::ReadDepth;
 
 /// The privilege that reading a table needs.
@@ -46,7 +46,7 @@ pub(crate) fn own_rows(store: &TableStore) -> Option<RowFilter> {
 
 /// Answers `RetrieveUserPrivileges`.
 pub(crate) fn privileges(stores: &[TableStore], user: &str, root: &str) -> Result<HttpResponse, ServiceError> {
-    if !user.eq_ignore_ascii_case(USER_ID) {
+    if !USERS.iter().any(|known| user.eq_ignore_ascii_case(known)) {
         return Err(ServiceError::new(404, "0x80040217", &format!("systemuser With Id = {user} Does Not Exist")));
     }
     let granted = stores.iter().filter(|store| !store.absent && store.depth != ReadDepth::None);

@@ -77,7 +77,7 @@ pub(crate) struct RecordedResponse {
     pub(crate) application: Option<usize>,
     pub(crate) status: u16,
     pub(crate) rows: usize,
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) user: Option<String>,
     /// What `retry_after` concerns alone, if it is not the service.
     pub(crate) resource: Option<String>,
@@ -154,8 +154,8 @@ impl Recorder {
             *record.graph.rows.entry(kind.name()).or_default() += rows as u64;
         }
         // A `Retry-After` of the token service does not concern the APIs.
-        if let Some(seconds) = retry_after.filter(|_| kind != RequestKind::Token) {
-            let until = now + Duration::from_secs(seconds);
+        if let Some(time) = retry_after.filter(|_| kind != RequestKind::Token) {
+            let until = now + time;
             let interval = (now + GRACE, until);
             let closed = match resource {
                 Some(resource) => record.closed_resources.entry(resource).or_insert(interval),

@@ -18,7 +18,7 @@ pub(crate) struct ServiceError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<Duration>,
     /// Whether the request named a property that the metadata does not list.
     pub(crate) unlisted: bool,
 }
@@ -47,7 +47,12 @@ impl ServiceError {
     }
 
     pub(crate) fn retry_after(mut self, seconds: Option<u64>) -> Self {
-        self.retry_after = seconds;
+        self.retry_after = seconds.map(Duration::from_secs);
+        self
+    }
+
+    pub(crate) const fn retry_in(mut self, time: Duration) -> Self {
+        self.retry_after = Some(time);
         self
     }
 
@@ -61,8 +66,9 @@ impl ServiceError {
     pub(crate) fn into_response(self) -> HttpResponse {
         let body = serde_json::json!({ "error": { "code": self.code, "message": self.message } });
         let mut answer = HttpResponse::json(self.status, body.to_string());
-        if let Some(seconds) = self.retry_after {
-            answer.header(RETRY_AFTER, &seconds.to_string());
+        if let Some(time) = self.retry_after {
+            // Whole seconds have no point.
+            answer.header(RETRY_AFTER, &time.as_secs_f64().to_string());
         }
         answer
     }

@@ -3,6 +3,7 @@
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use crate::data::random::{hash, mix};
 use crate::http::client_assertion::{SignInError, check};
 use crate::http::response::HttpResponse;
 use crate::identity::{APPLICATIONS, TENANT_ID, application};
-use crate::scenario::service_settings::TokenSettings;
+use crate::scenario::service_settings::{ApplicationSpec, TokenSettings};
 
 /// Issues tokens and checks them.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct TokenService {
     settings: TokenSettings,
     /// The roles of the applications; `None`: tokens carry none.
     roles: Option<Vec<String>>,
+    /// How many requests of each application are still accepted.
+    remaining: [AtomicU64; APPLICATIONS.len()],
     issued: Mutex<HashMap<String, IssuedToken>>,
 }
 
@@ -34,8 +37,12 @@ struct IssuedToken {
 }
 
 impl TokenService {
-    pub(crate) fn new(settings: TokenSettings, roles: Option<Vec<String>>) -> Self {
-        Self { settings, roles, issued: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(settings: TokenSettings, roles: Option<Vec<String>>, applications: &[ApplicationSpec]) -> Self {
+        let remaining = std::array::from_fn(|at| {
+            let spec = applications.iter().find(|spec| spec.number == at + 1);
+            AtomicU64::new(spec.and_then(|spec| spec.revoked_after).unwrap_or(u64::MAX))
+        });
+        Self { settings, roles, remaining, issued: Mutex::new(HashMap::new()) }
     }
 
     /// Answers a token request; also returns the application. `form` is its body, `url` its address.
@@ -75,6 +82,9 @@ impl TokenService {
         let id = field("client_id");
         let unknown = || SignInError::new(700_016, format!("Application with identifier '{id}' was not found."));
         let application = application(id).ok_or_else(unknown)?;
+        if self.remaining[application].load(Ordering::Relaxed) == 0 {
+            return Err(SignInError::new(7_000_112, format!("Application '{id}' is disabled.")));
+        }
         if form.contains_key("client_assertion") {
             if field("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
                 return Err(missing("client_assertion_type"));
@@ -135,6 +145,11 @@ impl TokenService {
             if Instant::now() >= token.until || !origins.iter().any(|own| origin(own) == token.audience) {
                 return false;
             }
+            let used = |left: u64| left.checked_sub(u64::from(left < u64::MAX));
+            let remaining = &self.remaining[token.application];
+            if remaining.fetch_update(Ordering::Relaxed, Ordering::Relaxed, used).is_err() {
+                return false;
+            }
             match &mut token.requests_left {
                 Some(0) => false,
                 left => {
@@ -177,7 +192,7 @@ fn refuse(SignInError { code, text }: &SignInError) -> HttpResponse {
     let (status, error) = match code {
         90_002 | 900_144 => (400, "invalid_request"),
         70_003 => (400, "unsupported_grant_type"),
-        700_016 => (400, "unauthorized_client"),
+        700_016 | 7_000_112 => (400, "unauthorized_client"),
         1_002_012 => (400, "invalid_scope"),
         _ => (401, "invalid_client"),
     };

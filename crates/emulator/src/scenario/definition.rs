@@ -8,9 +8,10 @@ use serde::Deserialize;
 use crate::data::row_facts::Identity;
 use crate::emulated_tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 use crate::error::Error;
+use crate::identity::APPLICATIONS;
 use crate::scenario::fault_spec::FaultSpec;
 use crate::scenario::graph::{GraphSpec, InteractionSpec};
-use crate::scenario::service_settings::{ServiceSettings, TokenSettings};
+use crate::scenario::service_settings::{ApplicationSpec, ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
 use crate::scenario::toml_value::Moment;
 
@@ -27,6 +28,7 @@ pub struct Scenario {
     pub(crate) clock: Option<Moment>,
     pub(crate) token: TokenSettings,
     pub(crate) service: ServiceSettings,
+    pub(crate) application: Vec<ApplicationSpec>,
     pub(crate) table: Vec<TableData>,
     pub(crate) privilege: Vec<PrivilegeSpec>,
     pub(crate) fault: Vec<FaultSpec>,
@@ -137,6 +139,9 @@ impl Scenario {
             if let Some(column) = data.column.iter().find(|column| column.ty.is_some() && knows(&column.name)) {
                 return Err(Error::scenario(format!("`{}` already has a type", column.name)));
             }
+        }
+        if self.application.iter().any(|spec| !(1..=APPLICATIONS.len()).contains(&spec.number)) {
+            return Err(Error::scenario(format!("applications have numbers from 1 to {}", APPLICATIONS.len())));
         }
         self.graph.iter().try_for_each(GraphSpec::check)?;
         for graph in self.phase.iter().filter_map(|phase| phase.graph.as_ref()) {

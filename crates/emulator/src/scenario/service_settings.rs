@@ -56,6 +56,25 @@ pub(crate) struct ServiceLimits {
     pub(crate) ms_per_request: u64,
     /// Servers that take the requests in turn, each with counters of its own.
     pub(crate) servers: usize,
+    /// How many times as fast time passes, for the window and for `Retry-After`.
+    pub(crate) compression: u32,
+}
+
+/// What is different for one of the applications.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApplicationSpec {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// After so many requests neither its tokens nor its credentials are accepted.
+    pub(crate) revoked_after: Option<u64>,
+    /// Whether the environment has a user for it.
+    #[serde(default = "yes")]
+    pub(crate) member: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Default for TokenSettings {
@@ -84,6 +103,14 @@ impl Default for ServiceSettings {
 
 impl Default for ServiceLimits {
     fn default() -> Self {
-        Self { requests: 6_000, window: 300, concurrency: 52, execution: 1_200, ms_per_request: 0, servers: 1 }
+        Self {
+            requests: 6_000,
+            window: 300,
+            concurrency: 52,
+            execution: 1_200,
+            ms_per_request: 0,
+            servers: 1,
+            compression: 1,
+        }
     }
 }

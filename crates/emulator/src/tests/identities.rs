@@ -119,3 +119,41 @@ async fn applications_are_told_apart() {
     assert_eq!(asked, wanted);
     assert_eq!(world.emulator.served().retry_after_violations, 0);
 }
+
+#[tokio::test]
+async fn applications_are_users_of_their_own_that_can_be_revoked_or_unknown() {
+    let mut world = World::new("[[application]]\nnumber = 2\nrevoked_after = 2").await;
+    let one = world.get("WhoAmI").await.json()["UserId"].as_str().unwrap().to_owned();
+    let got = world.ask_token(TENANT_ID, CLIENT_ID_2, CLIENT_SECRET_2).await;
+    let first = std::mem::replace(&mut world.token, got.json()["access_token"].as_str().unwrap().to_owned());
+    let two = world.get("WhoAmI").await.json()["UserId"].as_str().unwrap().to_owned();
+    assert_ne!(one, two);
+    assert_eq!(
+        world.get(&format!("systemusers({two})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")).await.status,
+        200
+    );
+    assert_eq!(world.get("WhoAmI").await.status, 401);
+    let got = world.ask_token(TENANT_ID, CLIENT_ID_2, CLIENT_SECRET_2).await;
+    assert!(got.json()["error_description"].as_str().unwrap().starts_with("AADSTS7000112"));
+    world.token = first;
+    assert_eq!(world.get("WhoAmI").await.status, 200, "the other one goes on");
+
+    let mut world = World::new("[[application]]\nnumber = 2\nmember = false").await;
+    assert_eq!(world.get("WhoAmI").await.status, 200);
+    let got = world.ask_token(TENANT_ID, CLIENT_ID_2, CLIENT_SECRET_2).await;
+    world.token = got.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(world.get("WhoAmI").await.status, 403);
+    assert!(crate::Scenario::parse("[[application]]\nnumber = 3").is_err());
+}
+
+#[tokio::test]
+async fn time_can_pass_faster_for_limits() {
+    let world = World::new("[service]\nlimits = { requests = 2, window = 300, compression = 3000 }").await;
+    for _ in 0..2 {
+        assert_eq!(world.get("WhoAmI").await.status, 200);
+    }
+    let got = world.get("WhoAmI").await;
+    let wait: f64 = got.header("retry-after").parse().unwrap();
+    // At most 301 s, in the time that passes.
+    assert!(got.status == 429 && wait > 0.0 && wait < 0.101, "{wait}");
+}

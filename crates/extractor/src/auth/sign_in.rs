@@ -30,6 +30,15 @@ pub struct Auth {
     pub credential: Credential,
 }
 
+/// One of the identities that share the requests to a service.
+#[derive(Debug, Clone)]
+pub struct NamedAuth {
+    /// The section of the configuration that describes it, such as `dataverse.identity.1`.
+    pub name: String,
+    /// The identity and its credential.
+    pub auth: Auth,
+}
+
 /// What proves an identity. Files are read at every sign-in, so they can be renewed while the program runs.
 #[derive(Debug, Clone)]
 pub enum Credential {

@@ -99,7 +99,8 @@ impl TokenCache {
         }
     }
 
-    fn fresh(&self) -> Option<Arc<AccessToken>> {
+    /// The cached token, if it is fresh.
+    pub(crate) fn fresh(&self) -> Option<Arc<AccessToken>> {
         self.lock().clone().filter(|token| Instant::now() < token.fresh_until)
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct BatchCost {
     /// Of the attempt that succeeded.
     pub(crate) elapsed: Duration,
     pub(crate) attempts: u32,
+    /// The identity that sent it, by its index.
+    pub(crate) identity: usize,
 }
 
 /// The size of a table's batches, by what the last ones took.
@@ -100,7 +102,7 @@ mod tests {
 
     fn cost(files: usize, bytes_each: usize, ms_each: u64) -> BatchCost {
         let elapsed = Duration::from_millis(ms_each * files as u64);
-        BatchCost { files, bytes: files * bytes_each, elapsed, attempts: 1 }
+        BatchCost { files, bytes: files * bytes_each, elapsed, attempts: 1, identity: 0 }
     }
 
     /// The size after many full batches.

@@ -33,10 +33,10 @@ pub(crate) async fn fetch(
 ) -> Result<Vec<BatchedFile>, Error> {
     let Some(table) = files.first().map(|file| file.table.name) else { return Ok(Vec::new()) };
     let expected = batches.expected_bytes(table, files.len());
-    let parts = match file_batch::fetch(client, api, files, expected).await {
+    let (parts, identity) = match file_batch::fetch(client, api, files, expected).await {
         Ok((parts, cost)) => {
-            batches.observe(table, cost, client.limits.concurrency.limit());
-            parts
+            batches.observe(table, cost, client.identities.in_flight_limit());
+            (parts, cost.identity)
         }
         Err(error) if error.is_service_wide() => return Err(error),
         Err(Error::FileTooLarge { size, .. }) => {
@@ -56,7 +56,7 @@ pub(crate) async fn fetch(
                 BatchedFile::Fetched(Ok(FileContent { bytes, name: file.name.clone(), declared_size: None }))
             }
             FilePart::Response { status, headers, body } => {
-                refusal(client, api, file, (status, &headers, &body)).await?
+                refusal(client, api, (identity, file), (status, &headers, &body)).await?
             }
             FilePart::Unusable => {
                 batches.give_up(table, "a batch does not bring a file");
@@ -71,11 +71,13 @@ pub(crate) async fn fetch(
 async fn refusal(
     client: &Client,
     api: &Url,
-    file: &FileAddress,
+    (identity, file): (usize, &FileAddress),
     response: (StatusCode, &HeaderMap, &[u8]),
 ) -> Result<BatchedFile, Error> {
     let request = request::file_request(api, file, FilePortion::HeadersOnly)?;
-    Ok(match client.refusal_in_batch(&request, response).await? {
+    Ok(match client.refusal_in_batch((identity, &request), response).await? {
+        // Another identity may read it.
+        Some(error) if error.may_concern_identity() && client.identities.used().len() > 1 => BatchedFile::Unfetched,
         Some(error @ (Error::FileMissing { .. } | Error::PermissionMissing { .. } | Error::ColumnSecured { .. })) => {
             BatchedFile::Fetched(Err(error))
         }

@@ -10,9 +10,13 @@ use super::request;
 use super::selection::Selection;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::ResourceKind;
+use crate::http::request::{IdentityChoice, ResourceKind};
 use crate::next_link::FollowedLinks;
 use crate::page_stream::{self, LinkedPage};
+
+/// The identity that reads changes, by its index: a delta token holds what one user has seen, so that those of all runs are
+/// of the same one.
+pub(crate) const IDENTITY: usize = 0;
 
 /// The result of reading a table's changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +51,7 @@ pub(crate) async fn fetch(
     let key = Selection::key_columns(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
     request.kind = ResourceKind::Changes;
+    request.identity = IdentityChoice::Only(IDENTITY);
     let mut links = FollowedLinks::new(api.clone());
     match token {
         Some(token) => request.url = links.follow(token, false, request.call_after(0))?,
@@ -54,7 +59,7 @@ pub(crate) async fn fetch(
     }
     let mut changes = TrackedChanges::default();
     loop {
-        let LinkedPage { page, next, delta } = page_stream::fetch_page(client, &request).await?;
+        let LinkedPage { page, next, delta, .. } = page_stream::fetch_page(client, &request).await?;
         let call = request.call_after(page.requests);
         let bad = |reason: &str| Error::BadPage { reason: reason.to_owned(), call: call.clone() };
         for change in page.parsed::<ChangedRow>().map_err(bad)? {

@@ -54,7 +54,7 @@ pub(crate) async fn fetch(
     };
     let ((parts, bytes), cost) = client.get(&request, accept).await?;
     let (elapsed, attempts) = (cost.last_attempt, cost.requests);
-    Ok((parts, BatchCost { files: files.len(), bytes, elapsed, attempts }))
+    Ok((parts, BatchCost { files: files.len(), bytes, elapsed, attempts, identity: cost.identity }))
 }
 
 fn batch_request(api: &Url, files: &[FileAddress], expected: usize) -> Result<Request, Error> {

@@ -23,3 +23,4 @@ pub(crate) mod service;
 pub(crate) mod table_metadata;
 pub(crate) mod web_api_dialect;
 pub(crate) mod web_api_error;
+pub(crate) mod who_am_i;

@@ -9,7 +9,7 @@ use url::Url;
 use super::request;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::Request;
+use crate::http::request::{IdentityChoice, Request};
 
 /// How far a privilege reaches, widest last.
 ///
@@ -57,8 +57,9 @@ pub(crate) async fn fetch(
     client: &Client,
     api: &Url,
     user_id: &str,
+    identity: IdentityChoice,
 ) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
-    let request = Request::json(request::privileges_url(api, user_id)?);
+    let request = Request { identity, ..Request::json(request::privileges_url(api, user_id)?) };
     let privileges: PrivilegesResponse =
         client.fetch_json(&request, "the response is not a list of privileges").await?;
     let mut depths = BTreeMap::new();

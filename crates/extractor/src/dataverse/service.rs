@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use copilot_lake_tables::{Instant, Labels, Table};
 use futures::Stream;
-use serde::Deserialize;
 use url::Url;
 
 use super::batched_fetch::{self, BatchedFile};
@@ -23,18 +22,17 @@ use super::request;
 use super::row_counts;
 use super::selection::Selection;
 use super::web_api_dialect::DATAVERSE;
-use crate::auth::sign_in::Auth;
+use super::who_am_i::{self, WhoAmI};
+use crate::auth::sign_in::{Auth, NamedAuth};
 use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::client_limits::ClientLimits;
-use crate::http::concurrency_limit::ConcurrencyLimit;
+use crate::http::identities::IdentityUsage;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
-use crate::http::request::Request;
+use crate::http::request::{IdentityChoice, Request};
 use crate::http::retry::RetryPolicy;
-use crate::http::service_clock::local_time;
-use crate::object_id;
 use crate::page::Page;
 use crate::page_stream;
 use crate::slice::Slice;
@@ -52,13 +50,15 @@ pub struct DataverseSettings {
     pub url: Url,
     /// The identity.
     pub auth: Auth,
+    /// More of them, which share the requests; each has limits of its own. All must see the same rows.
+    pub more_identities: Vec<NamedAuth>,
     /// How it is reached.
     pub network: Network,
     /// Rows per page to request; the service may send fewer. At least 1; values above 5,000 are capped.
     pub page_size: u32,
 }
 
-/// A Dataverse environment and one identity in it. Clones share connections, token and limits.
+/// A Dataverse environment and the identities that read it. Clones share connections, tokens and limits.
 #[derive(Debug, Clone)]
 pub struct Dataverse {
     pub(crate) client: Arc<Client>,
@@ -67,17 +67,6 @@ pub struct Dataverse {
     page_size: u32,
     base_language: Arc<BaseLanguage>,
     batches: Arc<FileBatches>,
-}
-
-/// The identity and its environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WhoAmI {
-    /// The environment's organization, to which a lake is bound.
-    pub organization_id: String,
-    /// The application user.
-    pub user_id: String,
-    /// The service's time.
-    pub service_time: Instant,
 }
 
 impl Dataverse {
@@ -100,11 +89,13 @@ impl Dataverse {
         api.set_path("/api/data/v9.2/");
         let limits = ClientLimits {
             retry_policy,
-            concurrency: ConcurrencyLimit::new(MAX_CONCURRENT_REQUESTS),
-            rate_limiter: None,
+            in_flight: MAX_CONCURRENT_REQUESTS,
+            requests_per_second: None,
             budget: FILE_BUDGET,
         };
-        let client = Arc::new(Client::new(&DATAVERSE, &api, settings.auth, &settings.network, limits)?);
+        let first = NamedAuth { name: "auth".to_owned(), auth: settings.auth };
+        let identities = std::iter::once(first).chain(settings.more_identities).collect();
+        let client = Arc::new(Client::new(&DATAVERSE, &api, identities, &settings.network, limits)?);
         Ok(Self {
             client,
             api,
@@ -119,23 +110,21 @@ impl Dataverse {
     /// # Errors
     /// Any error of sign-in or the call.
     pub async fn who_am_i(&self) -> Result<WhoAmI, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Ids {
-            #[serde(deserialize_with = "object_id::deserialize")]
-            organization_id: String,
-            #[serde(deserialize_with = "object_id::deserialize")]
-            user_id: String,
-        }
-        let mut url = self.api.clone();
-        url.set_path("/api/data/v9.2/WhoAmI");
-        let ids: Ids =
-            self.client.fetch_json(&Request::json(url), "the response to WhoAmI is not that of Dataverse").await?;
-        Ok(WhoAmI {
-            organization_id: ids.organization_id,
-            user_id: ids.user_id,
-            service_time: self.client.clock.now().unwrap_or_else(local_time),
-        })
+        who_am_i::fetch(&self.client, &self.api, IdentityChoice::Any).await
+    }
+
+    /// Signs in as every identity. One that cannot read what the others read of these tables is used no more: it is
+    /// refused, in another organization, the same user as another, sees fewer rows, or does not tell whether it does.
+    ///
+    /// # Errors
+    /// Those of [`Self::who_am_i`], if no identity is accepted.
+    pub async fn sign_in(&self, tables: &[&'static Table]) -> Result<WhoAmI, Error> {
+        who_am_i::compare(&self.client, &self.api, tables).await
+    }
+
+    /// What each identity did so far.
+    pub fn identities(&self) -> Vec<IdentityUsage> {
+        self.client.identities.usage()
     }
 
     /// The service's time: the `Date` of its last response plus the time since, never ahead of it.
@@ -191,7 +180,9 @@ impl Dataverse {
     /// # Errors
     /// Any error of a call; [`Error::Usage`] if the id is not a GUID.
     pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
-        privileges::fetch(&self.client, &self.api, user_id).await
+        // The user is that of the first identity, who may read its own privileges.
+        let first = self.client.identities.used().first().copied().unwrap_or_default();
+        privileges::fetch(&self.client, &self.api, user_id, IdentityChoice::Only(first)).await
     }
 
     /// A page with one row, to see whether the table can be read; `None` if the identity sees no row.
@@ -292,12 +283,23 @@ impl Dataverse {
     }
 
     /// The rows deleted since a token was issued, and the next token. Without a token the table is read once, key
-    /// columns only, to obtain the first.
+    /// columns only, to obtain the first. The first identity alone is asked.
     ///
     /// # Errors
     /// [`Error::DeltaTokenExpired`]: repeat without the token; and those of [`Self::pages`].
     pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
+    }
+
+    /// Why [`Self::deleted`] cannot be called in this run: the first identity, which alone reads deletions, is used no more.
+    pub fn deletions_refused(&self) -> Option<String> {
+        self.client.identities.ended(change_tracking::IDENTITY)
+    }
+
+    /// Whether an error of [`Self::deleted`] says nothing of other calls, though it would elsewhere: other identities go on.
+    pub fn concerns_deletions_alone(&self, error: &Error) -> bool {
+        let others_go_on = self.client.identities.used().iter().any(|index| *index != change_tracking::IDENTITY);
+        others_go_on && matches!(error, Error::SignInRefused { .. } | Error::Usage { .. } | Error::Paused { .. })
     }
 
     /// The contents of a File column, at most 32 MiB. Many can be fetched at once: they share the concurrency limit and
@@ -357,6 +359,6 @@ impl Dataverse {
 
     /// Usage so far.
     pub fn meter(&self) -> Meter {
-        self.client.counters.snapshot()
+        self.client.identities.meter()
     }
 }

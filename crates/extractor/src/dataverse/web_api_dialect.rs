@@ -11,6 +11,8 @@ pub(super) static DATAVERSE: Dialect = Dialect {
     headers,
     classify: web_api_error::classify,
     probe: "WhoAmI",
+    // A paging cookie is the place of a row.
+    binds_links: false,
     access_token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and \
                                    `auth.tenant_id`",
 };

@@ -10,6 +10,8 @@ pub(super) static GRAPH: Dialect = Dialect {
     headers,
     classify: graph_error::classify,
     probe: "users?$top=1&$select=id",
+    // What a skip token holds is not documented.
+    binds_links: true,
     access_token_rejected_advice: "the service does not accept a fresh token; check that `graph.url` and \
                                    `auth.authority` belong to the same cloud, and `auth.tenant_id`",
 };

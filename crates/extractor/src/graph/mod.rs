@@ -8,3 +8,4 @@ pub(crate) mod history_query;
 pub(crate) mod request;
 pub mod role;
 pub(crate) mod service;
+pub(crate) mod sign_in;

@@ -13,12 +13,13 @@ use url::Url;
 use super::graph_dialect::GRAPH;
 use super::history_query::HistoryQuery;
 use super::request;
+use super::sign_in;
 use crate::auth::claims::TokenClaims;
-use crate::auth::sign_in::Auth;
+use crate::auth::sign_in::{Auth, NamedAuth};
 use crate::error::Error;
 use crate::http::client::{Client, ServiceResponse};
 use crate::http::client_limits::ClientLimits;
-use crate::http::concurrency_limit::ConcurrencyLimit;
+use crate::http::identities::IdentityUsage;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
@@ -27,6 +28,7 @@ use crate::http::request::Request;
 use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
 use crate::json::without_mark;
+use crate::object_id::object_id;
 use crate::page::Page;
 use crate::page_stream;
 
@@ -53,16 +55,18 @@ pub struct GraphSettings {
     pub version: String,
     /// The identity; histories need an application's.
     pub auth: Auth,
+    /// More of them in the same tenant, which share the requests; each has a rate of its own.
+    pub more_identities: Vec<NamedAuth>,
     /// How it is reached.
     pub network: Network,
-    /// Rate limit for histories, every attempt counted. The documented limit is 30 per tenant, of which 83 % can be
-    /// sustained.
+    /// Rate limit of each identity for histories, every attempt counted. The documented limit is 30 per application and
+    /// tenant, of which 83 % can be sustained.
     pub requests_per_second: f64,
     /// The payment model to pass through, `A` or `B`; `None` sends none.
     pub model: Option<String>,
 }
 
-/// A tenant of Microsoft Graph and one identity in it. Clones share connections, token, rate and limits.
+/// A tenant of Microsoft Graph and the identities that read it. Clones share connections, tokens, rates and limits.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub(crate) client: Arc<Client>,
@@ -70,6 +74,8 @@ pub struct Graph {
     api: Url,
     model: Option<String>,
     at_once: usize,
+    /// The configured tenant, where it is a GUID.
+    tenant: Option<String>,
 }
 
 impl Graph {
@@ -82,35 +88,44 @@ impl Graph {
     }
 
     pub(crate) fn with_retry_policy(settings: GraphSettings, retry_policy: RetryPolicy) -> Result<Self, Error> {
-        let GraphSettings { url: mut api, version, auth, network, requests_per_second: rate, model } = settings;
+        let GraphSettings { url: mut api, version, auth, more_identities, network, requests_per_second: rate, model } =
+            settings;
         require_secure("graph.url", &api)?;
         if !matches!(version.as_str(), "v1.0" | "beta") {
             return Err(Error::Usage { what: "`graph.version` must be `v1.0` or `beta`".to_owned() });
         }
-        let rate_limiter = RateLimiter::new(rate).ok_or_else(|| Error::Usage {
-            what: "`graph.requests_per_second` must be a number above 0, and at least one request in an hour"
-                .to_owned(),
-        })?;
+        if RateLimiter::new(rate).is_none() {
+            return Err(Error::Usage {
+                what: "`graph.requests_per_second` must be a number above 0, and at least one request in an hour"
+                    .to_owned(),
+            });
+        }
         api.set_query(None);
         api.set_fragment(None);
         api.set_path(&format!("/{version}/"));
-        let at_once = (rate * SECONDS_IN_FLIGHT).ceil().clamp(IN_FLIGHT_RANGE.0, IN_FLIGHT_RANGE.1) as usize;
-        let limits = ClientLimits {
-            retry_policy,
-            concurrency: ConcurrencyLimit::new(at_once),
-            rate_limiter: Some(rate_limiter),
-            budget: PAGE_BUDGET,
-        };
-        let client = Arc::new(Client::new(&GRAPH, &api, auth, &network, limits)?);
-        Ok(Self { client, api, model, at_once })
+        let in_flight = (rate * SECONDS_IN_FLIGHT).ceil().clamp(IN_FLIGHT_RANGE.0, IN_FLIGHT_RANGE.1) as usize;
+        let limits = ClientLimits { retry_policy, in_flight, requests_per_second: Some(rate), budget: PAGE_BUDGET };
+        let tenant = object_id(&auth.tenant_id).map(str::to_owned);
+        let first = NamedAuth { name: "auth".to_owned(), auth };
+        let identities: Vec<_> = std::iter::once(first).chain(more_identities).collect();
+        let at_once = in_flight * identities.len();
+        let client = Arc::new(Client::new(&GRAPH, &api, identities, &network, limits)?);
+        Ok(Self { client, api, model, at_once, tenant })
     }
 
-    /// Signs in and returns the claims of the token.
+    /// Signs in as every identity and returns the claims of the first token. One that cannot read what the others read is
+    /// used no more: its sign-in is refused, it belongs to another tenant, or it lacks one of these permissions of
+    /// [`role`](crate::role).
     ///
     /// # Errors
-    /// Those of sign-in.
-    pub async fn token(&self) -> Result<TokenClaims, Error> {
-        Ok(self.client.token().await?.claims())
+    /// Those of sign-in, if no identity is accepted.
+    pub async fn token(&self, needed: &[&str]) -> Result<TokenClaims, Error> {
+        sign_in::compare(&self.client, self.tenant.as_deref(), needed).await
+    }
+
+    /// What each identity did so far.
+    pub fn identities(&self) -> Vec<IdentityUsage> {
+        self.client.identities.usage()
     }
 
     /// The service's time: the `Date` of its last response plus the time since, never ahead of it. If there was no
@@ -249,7 +264,7 @@ impl Graph {
 
     /// Usage so far.
     pub fn meter(&self) -> Meter {
-        self.client.counters.snapshot()
+        self.client.identities.meter()
     }
 
     fn list(&self, first: Result<Request, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {

@@ -1,86 +1,100 @@
-//! The admission of requests: when one may be sent, and how those to come are slowed down.
+//! The admission of requests: each is sent by the identity that may send it soonest.
 
-use std::sync::Arc;
-use std::time::Duration;
+use futures::FutureExt as _;
+use futures::future::select_all;
 
-use tokio::time::Instant;
-
-use super::attempt_error::Transient;
-use super::call_cost::CallCost;
 use super::client::Client;
-use super::concurrency_limit::Permit;
-use super::request::Request;
-use super::throttle_scope::ThrottleScope;
-use crate::auth::token::AccessToken;
+use super::identities::{self, MAX_WAIT_AFTER_REFUSAL, Refusals};
+use super::identity::{Admission, SharedWaits};
+use super::request::{IdentityChoice, Request};
 use crate::error::Error;
 
 impl Client {
-    /// Waits while the service is throttling; gives up if that exceeds the retry policy, or if the client is stopped.
-    pub(super) async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
-        tokio::select! {
-            biased;
-            waited = self.gate.wait(self.limits.retry_policy.max_elapsed) => {
-                waited.map_err(|remaining| Error::paused(remaining, request.call_after(0)))
+    /// What requests wait for, whoever sends them.
+    pub(super) fn shared_waits(&self) -> SharedWaits<'_> {
+        SharedWaits {
+            resource_gates: &self.resource_gates,
+            cancellation: &self.cancellation,
+            limit: self.limits.retry_policy.max_elapsed,
+        }
+    }
+
+    /// Admits a request; returns the index of the identity that may send it. Identities by which it was refused are left
+    /// out, and the others have to be ready within seconds: otherwise the refusal is its answer. One whose sign-in is
+    /// refused is used no more, as long as there is another.
+    pub(super) async fn admit(&self, request: &Request, refusals: &Refusals) -> Result<(usize, Admission<'_>), Error> {
+        let mut candidates = self.identities.candidates(request, refusals);
+        loop {
+            if candidates.is_empty() {
+                // They have refused it, or were ended meanwhile.
+                let last = refusals.last().map_or(Error::Stopped, |(_, error)| error.clone());
+                return Err(identities::conclusion(refusals, last));
             }
-            _ = self.cancellation.cancelled() => Err(Error::Stopped),
+            if let Some(refusal) = identities::refusal(refusals)
+                && !self.identities.opens_soon(&candidates, request.resource)
+            {
+                return Err(refusal.clone());
+            }
+            let error = match self.first_admission(request, refusals, &candidates).await {
+                // It may have ended meanwhile.
+                Ok((index, admission)) if candidates.len() == 1 || self.identities.is_used(index) => {
+                    return Ok((index, admission));
+                }
+                Ok(_) => None,
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(error) => Some(error),
+            };
+            let again = self.identities.candidates(request, refusals);
+            // Their order is that of what they have to do.
+            let are_same = again.len() == candidates.len() && again.iter().all(|index| candidates.contains(index));
+            match error {
+                Some(error) if again.is_empty() || are_same => return Err(identities::conclusion(refusals, error)),
+                _ => candidates = again,
+            }
         }
     }
 
-    async fn wait_for_resource(&self, request: &Request) -> Result<(), Error> {
-        tokio::select! {
-            biased;
-            () = self.resource_gates.wait(request.resource) => Ok(()),
-            _ = self.cancellation.cancelled() => Err(Error::Stopped),
-        }
-    }
-
-    /// Admits a request: the gate of its resource, concurrency permit, throttle gate, token, and for rate-limited kinds the
-    /// rate limiter. The latter comes last, so that the rate is that of the requests actually sent.
-    pub(super) async fn admit(
+    /// The first admission that one of these identities gives, or the last error if none does.
+    async fn first_admission(
         &self,
         request: &Request,
-        cost: &mut CallCost,
-    ) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
-        let permit = loop {
-            // Without a permit, which requests for other resources can use.
-            self.wait_for_resource(request).await?;
-            let permit = self.limits.concurrency.acquire().await;
-            cost.throttled += self.wait_for_gate(request).await?;
-            if self.resource_gates.is_open(request.resource) {
-                break permit;
-            }
+        refusals: &Refusals,
+        candidates: &[usize],
+    ) -> Result<(usize, Admission<'_>), Error> {
+        let (mut waits, in_race) = (self.shared_waits(), self.identities.count() > 1);
+        if identities::refusal(refusals).is_some() {
+            waits.limit = waits.limit.min(MAX_WAIT_AFTER_REFUSAL);
+        }
+        if let [index] = *candidates {
+            let admitted = self.identities.get(index).admit(request, waits, in_race).await;
+            return admitted.map(|admission| (index, admission)).inspect_err(|error| self.note(request, index, error));
+        }
+        let admit = |index: &usize| {
+            let index = *index;
+            async move { (index, self.identities.get(index).admit(request, waits, in_race).await) }.boxed()
         };
-        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_rate_limited()) else {
-            return Ok((permit, self.tokens.get().await?));
-        };
-        let paused = self.gate.paused();
-        let mut slot = rate_limiter.next_slot().await;
-        let token = loop {
-            if !self.wait_for_gate(request).await?.is_zero() {
-                slot.forgo_backlog();
+        let mut admissions: Vec<_> = candidates.iter().map(admit).collect();
+        let mut last = Error::Stopped;
+        while !admissions.is_empty() {
+            let ((index, admitted), _, others) = select_all(admissions).await;
+            match admitted {
+                Ok(admission) => return Ok((index, admission)),
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(error) => {
+                    self.note(request, index, &error);
+                    last = error;
+                }
             }
-            let token = self.tokens.get().await?;
-            slot.wait().await;
-            // Another response may have closed the gate in the meantime.
-            if self.gate.is_open() {
-                break token;
-            }
-        };
-        slot.consume();
-        cost.throttled += self.gate.paused() - paused;
-        Ok((permit, token))
+            admissions = others;
+        }
+        Err(last)
     }
 
-    /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.
-    pub(super) fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
-        if transient.too_many_in_flight {
-            self.limits.concurrency.refused(begun);
-        }
-        let is_throttled = transient.throttled == Some(ThrottleScope::Identity);
-        if let Some(rate_limiter) =
-            self.limits.rate_limiter.as_ref().filter(|_| is_throttled && request.kind.is_rate_limited())
-        {
-            rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
+    /// Uses an identity no more that cannot sign in.
+    fn note(&self, request: &Request, index: usize, error: &Error) {
+        let is_own = matches!(error, Error::SignInRefused { .. } | Error::Usage { .. } | Error::Insecure { .. });
+        if is_own && !matches!(request.identity, IdentityChoice::Only(_)) {
+            self.identities.end(index, &error.to_string());
         }
     }
 }

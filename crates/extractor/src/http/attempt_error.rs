@@ -27,6 +27,8 @@ pub(crate) enum AttemptError {
     },
     /// Another attempt would not help.
     Permanent(Error),
+    /// No identity may send the request.
+    Unsent(Error),
 }
 
 /// A failure before there is a connection that time alone seldom mends.

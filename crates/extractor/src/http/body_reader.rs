@@ -8,9 +8,9 @@ use reqwest::{Response, StatusCode};
 use super::body::{self, BodyError, BodySize};
 use super::body_budget::BodyBudget;
 use super::body_buffer::BodyBuffer;
-use super::client_limits::ClientLimits;
-use super::concurrency_limit::Permit;
+use super::concurrency_limit::{ConcurrencyLimit, Permit};
 use super::request::{FilePortion, Request, ResourceKind};
+use super::transfer_limit::TransferLimit;
 
 /// How much memory is reserved before the first byte of a body.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl BodyReader {
     /// Reads the body of a response. The concurrency permit is given back while it waits for memory.
     pub(crate) async fn read(
         &self,
-        limits: &ClientLimits,
+        (concurrency, transfer_limit): (&ConcurrencyLimit, &TransferLimit),
         request: &Request,
         (response, permit): (Response, Permit<'_>),
         reservation_size: ReservationSize,
@@ -72,12 +72,12 @@ impl BodyReader {
                     // Requests that hold memory may be waiting for this permit.
                     drop(permit);
                     let reservation = self.budget.reserve(bytes).await;
-                    (Some(reservation), limits.concurrency.acquire().await)
+                    (Some(reservation), concurrency.acquire().await)
                 }
             }
         };
         let buffer = BodyBuffer::new(reservation, size.expected);
-        let body = body::read(response, size, buffer, &limits.retry_policy.transfer_limit).await?;
+        let body = body::read(response, size, buffer, transfer_limit).await?;
         if !request.kind.is_of_files() {
             self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
         }

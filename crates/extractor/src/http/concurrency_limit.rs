@@ -37,6 +37,11 @@ impl ConcurrencyLimit {
         self.lock().limit
     }
 
+    /// How many permits are held now.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
     /// Waits for a permit; it is released on drop.
     pub(crate) async fn acquire(&self) -> Permit<'_> {
         loop {

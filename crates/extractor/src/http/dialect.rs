@@ -15,6 +15,8 @@ pub(crate) struct Dialect {
     pub(crate) classify: fn(ErrorResponse<'_>) -> AttemptError,
     /// The cheapest request there is, below the service's address: any answer to it shows that the service is there.
     pub(crate) probe: &'static str,
+    /// Whether a link is followed by the identity that received it.
+    pub(crate) binds_links: bool,
     /// Advice for a fresh access token that the service rejects.
     pub(crate) access_token_rejected_advice: &'static str,
 }

@@ -24,6 +24,10 @@ impl Counters {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_throttled(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.throttled_micros.fetch_add(micros, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod attempt_error;
+pub(crate) mod back_off_wait;
 pub(crate) mod backoff;
 pub(crate) mod batch_refusal;
 pub(crate) mod body;
@@ -19,6 +20,8 @@ pub(crate) mod concurrency_limit;
 pub(crate) mod dialect;
 pub(crate) mod error_response;
 pub(crate) mod held_back;
+pub(crate) mod identities;
+pub(crate) mod identity;
 pub(crate) mod meter;
 pub(crate) mod network;
 pub(crate) mod origin;
@@ -31,6 +34,7 @@ pub(crate) mod request;
 pub(crate) mod resource_gates;
 pub(crate) mod retry;
 pub(crate) mod service_clock;
+pub(crate) mod service_probe;
 pub(crate) mod throttle_gate;
 pub(crate) mod throttle_scope;
 pub(crate) mod transfer_limit;

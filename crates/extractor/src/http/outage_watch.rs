@@ -45,7 +45,7 @@ impl OutageWatch {
             AttemptError::Transient(transient) if transient.throttled.is_none() => self.health().failed(Instant::now()),
             AttemptError::Transient(_) | AttemptError::AccessTokenRejected(_) => self.answered(),
             AttemptError::Permanent(error) if error.is_response() => self.answered(),
-            AttemptError::Permanent(_) | AttemptError::OutOfMemory { .. } => {}
+            AttemptError::Permanent(_) | AttemptError::Unsent(_) | AttemptError::OutOfMemory { .. } => {}
         }
     }
 

@@ -69,6 +69,18 @@ pub(crate) enum FilePortion {
     HeadersOnly,
 }
 
+/// Which identities may send a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum IdentityChoice {
+    /// Whichever may send it soonest.
+    #[default]
+    Any,
+    /// This one as long as it is used, by its index.
+    Preferred(usize),
+    /// This one, whether or not it is used.
+    Only(usize),
+}
+
 /// A request, before its first attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -93,6 +105,7 @@ pub(crate) struct Request {
     pub(crate) prefer: String,
     /// Whether its window has failed before, so that fewer attempts are enough.
     pub(crate) has_failed_before: bool,
+    pub(crate) identity: IdentityChoice,
 }
 
 impl Request {
@@ -112,6 +125,7 @@ impl Request {
             fallback_url: None,
             prefer,
             has_failed_before: false,
+            identity: IdentityChoice::Any,
         }
     }
 

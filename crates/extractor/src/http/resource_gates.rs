@@ -35,7 +35,8 @@ impl ResourceGates {
         }
     }
 
-    fn closed_until(&self, resource: u64) -> Option<Instant> {
+    /// When the gate of a resource opens, if it is closed.
+    pub(crate) fn closed_until(&self, resource: u64) -> Option<Instant> {
         self.lock().get(&resource).copied().filter(|until| *until > Instant::now())
     }
 

@@ -31,7 +31,12 @@ impl ThrottleGate {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.lock().until.is_none_or(|until| until <= Instant::now())
+        self.closed_until().is_none()
+    }
+
+    /// When the pause is over, if there is one.
+    pub(crate) fn closed_until(&self) -> Option<Instant> {
+        self.lock().until.filter(|until| *until > Instant::now())
     }
 
     /// Total length of all pauses begun so far.

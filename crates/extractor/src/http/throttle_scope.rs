@@ -72,6 +72,58 @@ impl UnclearThrottling {
     }
 }
 
+/// A resource that is refused so often while others are answered, and nothing else is refused, is throttled by itself.
+const REFUSALS_ALONE: u32 = 10;
+
+/// Responses that throttle the whole identity, of which those for one resource may be meant for that alone: they come again
+/// and again, while others are answered after every wait.
+#[derive(Debug, Default)]
+pub(crate) struct LoneThrottling {
+    last: Mutex<LoneResource>,
+}
+
+/// The resource that was refused last.
+#[derive(Debug, Default)]
+struct LoneResource {
+    resource: u64,
+    /// How often: only requests that were sent after the last of these refusals came count.
+    refused: u32,
+    refused_at: Option<Instant>,
+    /// Whether a request for another resource that was sent after that was answered.
+    are_others_answered: bool,
+}
+
+impl LoneThrottling {
+    /// Takes in a response for a resource that is no refusal, to a request that was sent at `begun`.
+    pub(crate) fn answered(&self, resource: u64, begun: Instant) {
+        let mut last = self.lock();
+        if last.resource == resource {
+            *last = LoneResource::default();
+        } else if last.refused_at.is_some_and(|at| begun > at) {
+            last.are_others_answered = true;
+        }
+    }
+
+    /// Takes in a refusal of a resource by a response to a request that was sent at `begun`; returns whom it is taken to
+    /// concern.
+    pub(crate) fn refused(&self, resource: u64, begun: Instant) -> ThrottleScope {
+        let mut last = self.lock();
+        let refused_at = Some(Instant::now());
+        if last.resource != resource || last.refused_at.is_none() {
+            *last = LoneResource { resource, refused_at, ..LoneResource::default() };
+        } else if last.are_others_answered && last.refused_at.is_some_and(|at| begun > at) {
+            let refused = last.refused.saturating_add(1);
+            *last = LoneResource { resource, refused, refused_at, are_others_answered: false };
+        }
+        let is_alone = resource != 0 && last.refused >= REFUSALS_ALONE;
+        if is_alone { ThrottleScope::Resource } else { ThrottleScope::Identity }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LoneResource> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +161,37 @@ mod tests {
                     Refused(resource) => scope = Some(throttling.refused(resource)),
                     Answered(count) => (0..count).for_each(|_| throttling.answered()),
                     Later(seconds) => tokio::time::advance(Duration::from_secs(seconds)).await,
+                }
+            }
+            assert_eq!(scope, Some(expected), "{what}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_alone_is_refused_while_others_are_answered_is_throttled_alone() {
+        use ThrottleScope::{Identity, Resource};
+        let pause = Duration::from_secs(1);
+        // After so many rounds, in each of which one is refused and others are answered or refused.
+        for (what, resource, answered, refused, pause, expected) in [
+            ("others are answered", 1, Some(2), None, pause, Resource),
+            ("it is the same burst", 1, Some(2), None, Duration::ZERO, Identity),
+            ("nothing else is requested", 1, None, None, pause, Identity),
+            ("others are refused too", 1, Some(3), Some(2), pause, Identity),
+            ("it is answered in between", 1, Some(1), None, pause, Identity),
+            ("it is nothing in particular", 0, Some(2), None, pause, Identity),
+        ] {
+            let throttling = LoneThrottling::default();
+            let mut scope = None;
+            for round in 0..=REFUSALS_ALONE {
+                let begun = Instant::now();
+                scope = Some(throttling.refused(resource, begun));
+                assert!(round == REFUSALS_ALONE || scope == Some(Identity), "{what}: {round}");
+                if let Some(other) = refused {
+                    throttling.refused(other, begun);
+                }
+                tokio::time::advance(pause).await;
+                if let Some(other) = answered {
+                    throttling.answered(other, Instant::now());
                 }
             }
             assert_eq!(scope, Some(expected), "{what}");

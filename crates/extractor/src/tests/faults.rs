@@ -242,3 +242,48 @@ async fn at_most_52_requests_are_under_way() {
     assert_eq!(seen.load(Ordering::SeqCst), 52);
     assert_eq!(server.signed_in().len(), 1, "80 requests share one sign-in");
 }
+
+#[tokio::test]
+async fn a_request_that_others_outpace_is_not_given_up() {
+    // Each time that this table is throttled, another one has taken what was permitted.
+    let server = Server::start(|request| match request.target.contains("msdyn_copilotevents") {
+        true if request.number < 60 => {
+            refusal(429, "0x80072322", "Number of requests exceeded the limit.").header("Retry-After", "0.02")
+        }
+        true => page(&request, "[]", None),
+        false => who_am_i(),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let slow = tokio::spawn({
+        let service = service.clone();
+        async move { walk(&service).await }
+    });
+    while !slow.is_finished() {
+        service.who_am_i().await.unwrap();
+    }
+    assert_eq!(rows(&slow.await.unwrap()), ["[]"]);
+    let attempts = server.asked().iter().filter(|request| request.target.contains("msdyn_copilotevents")).count();
+    assert!(attempts > 10, "{attempts} attempts");
+}
+
+#[tokio::test]
+async fn a_table_that_alone_stays_throttled_is_given_up() {
+    let server = Server::start(|request| match request.target.contains("msdyn_copilotevents") {
+        true => refusal(429, "0x80072322", "Number of requests exceeded the limit.").header("Retry-After", "0.005"),
+        false => who_am_i(),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let slow = tokio::spawn({
+        let service = service.clone();
+        async move { walk(&service).await }
+    });
+    while !slow.is_finished() {
+        service.who_am_i().await.unwrap();
+    }
+    let error = slow.await.unwrap().pop().unwrap().unwrap_err();
+    assert!(matches!(error, Error::RetriesExhausted { status: 429, .. }), "{error}");
+    let attempts = server.asked().iter().filter(|request| request.target.contains("msdyn_copilotevents")).count();
+    assert!((10..=40).contains(&attempts), "{attempts} attempts");
+}

@@ -155,7 +155,7 @@ async fn the_tenants_rate_follows_answers_about_the_tenant() {
         .await;
         let service = graph(server.url.clone());
         history(&service).await.pop().unwrap().unwrap();
-        let rate_limiter = service.client.limits.rate_limiter.as_ref().unwrap();
+        let rate_limiter = service.client.identities.get(0).rate_limiter.as_ref().unwrap();
         assert_eq!(rate_limiter.fraction(tokio::time::Instant::now()) < 1.0, slower);
     }
 }

@@ -17,7 +17,7 @@ async fn what_a_token_permits_is_told_without_a_request_to_the_service() {
     let claims = r#"{"tid":"72f988bf-86f1-41af-91ab-2d7cd011db47","roles":["User.Read.All"],"aud":"https://graph.microsoft.com"}"#;
     let server = start(claims, |request| page(&request, "[]", None)).await;
     let service = graph(server.url.clone());
-    let token = service.token().await.unwrap();
+    let token = service.token(&[]).await.unwrap();
     let roles = Some(vec!["User.Read.All".to_owned()]);
     assert_eq!(token, TokenClaims { roles, tenant_id: Some("72f988bf-86f1-41af-91ab-2d7cd011db47".to_owned()) });
     assert!(token.lacks("AiEnterpriseInteraction.Read.All") && !token.lacks("User.Read.All"));
@@ -27,7 +27,7 @@ async fn what_a_token_permits_is_told_without_a_request_to_the_service() {
     assert!(server.signed_in()[0].form().contains(&("scope".to_owned(), scope)));
 
     let opaque = Server::start(|request| page(&request, "[]", None)).await;
-    assert_eq!(graph(opaque.url.clone()).token().await.unwrap(), TokenClaims::default());
+    assert_eq!(graph(opaque.url.clone()).token(&[]).await.unwrap(), TokenClaims::default());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod managed;
 mod network;
 mod outage;
 mod server;
+mod several_identities;
 mod sign_in;
 mod stopping;
 mod tracking;
@@ -47,7 +48,7 @@ fn settings(url: Url) -> DataverseSettings {
 fn with_credential(url: Url, credential: Credential) -> DataverseSettings {
     let auth =
         Auth { authority: url.clone(), tenant_id: "tenant".to_owned(), client_id: "client".to_owned(), credential };
-    DataverseSettings { url, auth, network: Network::default(), page_size: 3 }
+    DataverseSettings { url, auth, more_identities: Vec::new(), network: Network::default(), page_size: 3 }
 }
 
 /// The production retry policy, in milliseconds.
@@ -62,7 +63,15 @@ fn impatient(settings: DataverseSettings) -> Dataverse {
 
 fn graph_settings(url: Url) -> GraphSettings {
     let DataverseSettings { url, auth, network, .. } = settings(url);
-    GraphSettings { url, version: "v1.0".to_owned(), auth, network, requests_per_second: 1e6, model: None }
+    GraphSettings {
+        url,
+        version: "v1.0".to_owned(),
+        auth,
+        more_identities: Vec::new(),
+        network,
+        requests_per_second: 1e6,
+        model: None,
+    }
 }
 
 /// The production retry policy in milliseconds, without a noticeable rate limit.

@@ -128,13 +128,13 @@ async fn what_is_answered_in_time_is_not_lost() {
 async fn nothing_is_sent_once_it_is_over() {
     let server = Server::start(|request| page(&request, "[]", None)).await;
     let (service, dataverse) = (patient(server.url.clone()), dataverse(server.url.clone()));
-    service.token().await.unwrap();
+    service.token(&[]).await.unwrap();
     service.stop();
     dataverse.stop();
     tokio::time::pause();
     tokio::time::advance(GRACE_PERIOD).await;
     assert!(matches!(history(&service).await.as_slice(), [Err(Error::Stopped)]));
-    assert!(matches!(service.token().await, Err(Error::Stopped)));
+    assert!(matches!(service.token(&[]).await, Err(Error::Stopped)));
     assert!(matches!(walk(&dataverse).await.as_slice(), [Err(error)] if error.is_service_wide()));
     assert!(matches!(dataverse.who_am_i().await, Err(Error::Stopped)));
     assert_eq!((server.asked().len(), server.signed_in().len()), (0, 1));
@@ -151,7 +151,7 @@ async fn a_sign_in_ends_with_the_stop() {
         }
         let reading = tokio::spawn({
             let service = service.clone();
-            async move { service.token().await }
+            async move { service.token(&[]).await }
         });
         while server.signed_in().is_empty() {
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
 //! What a run needs of Dataverse, tried with the cheapest calls there are.
 
 use copilot_lake_extractor::{AnyFile, Dataverse, Environment, Error as ServiceError, PrivilegeDepth};
-use copilot_lake_tables::Table;
+use copilot_lake_tables::{Service, Table};
 
 use crate::error::Error;
 use crate::finding::Finding;
@@ -14,8 +14,9 @@ pub(super) async fn check_dataverse(
     tables: &[&'static Table],
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), Error> {
-    let who = service.who_am_i().await?;
+    let who = service.sign_in(tables).await?;
     found(Finding::SignedIn { user_id: who.user_id.clone(), organization_id: who.organization_id });
+    Finding::of_identities(Service::Dataverse, service.identities()).into_iter().for_each(&mut *found);
     let environment = service.environment(tables).await?;
     if environment.is_assumed() {
         found(Finding::MetadataAssumed);

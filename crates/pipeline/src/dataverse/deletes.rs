@@ -83,6 +83,9 @@ async fn track(
     let (token, start) = since.map_or((None, as_of), |(token, start)| (Some(token), start));
     let slice = Slice { table, scope: String::new(), time_column: TRACKING, start, end: as_of };
     let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
+    if let Some(reason) = context.service.deletions_refused() {
+        return record_skip(context, slice, &reason, counts).await;
+    }
     let mut expired = None;
     let tracking = match context.service.deleted(table, token.as_deref()).await {
         Err(error @ ServiceError::DeltaTokenExpired { .. }) => {
@@ -97,6 +100,9 @@ async fn track(
     };
     let tracking = match tracking {
         Ok(tracking) => tracking,
+        Err(error) if context.service.concerns_deletions_alone(&error) => {
+            return record_skip(context, slice, &error.without_call(), counts).await;
+        }
         Err(error) => return record_failure(context, slice, error, counts).await,
     };
     counts.pages = tracking.pages;
@@ -135,6 +141,21 @@ async fn record_failure(
     }
     let failed = (SliceStatus::Failed, Some(error.to_string()));
     let row = record_tracking(context, slice, failed, None, counts).await?;
+    context.run.report(row).await;
+    Ok(())
+}
+
+/// Records that deletions are not looked for in this run: the identity that reads them cannot, and others go on. The token
+/// stays, so that a later run finds them.
+async fn record_skip(
+    context: &DataverseContext<'_>,
+    slice: Slice,
+    reason: &str,
+    counts: SliceCounts,
+) -> Result<(), Error> {
+    let reason = format!("deletions are not looked for: the first identity, which tracks them, is not used: {reason}");
+    tracing::warn!(table = slice.table.name, "{reason}");
+    let row = record_tracking(context, slice, (SliceStatus::Skipped, Some(reason)), None, counts).await?;
     context.run.report(row).await;
     Ok(())
 }

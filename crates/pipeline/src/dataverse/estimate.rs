@@ -15,7 +15,7 @@ use crate::payloads::complete_weeks::{CompleteWeeks, RecordedWeeks};
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 use crate::reread::reread;
 use crate::run::plan_context::PlanContext;
-use crate::service_estimate::{EstimatePart, ServiceEstimate};
+use crate::service_estimate::{EstimatePart, ServiceEstimate, SharedCalls};
 use crate::settings::{DataverseJob, Deletes};
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
@@ -42,6 +42,8 @@ pub(super) struct DataverseEstimate {
     tables: Vec<TableEstimate>,
     /// Calls for no single table: for the identity, the metadata, and the people whom rows name.
     other_calls: u64,
+    /// The identities that make the calls.
+    shared: SharedCalls,
 }
 
 /// What `extract` would fetch of a table.
@@ -75,14 +77,14 @@ impl DataverseEstimate {
     fn seconds(&self) -> f64 {
         let payloads: u64 = self.tables.iter().map(|table| table.payloads_known + table.payloads_expected).sum();
         let of_calls = self.calls() as f64 / CALLS_PER_HOUR as f64 * 3600.0;
-        of_calls.max(payloads as f64 * PAYLOAD_SECONDS / SECONDS_PER_SECOND)
+        of_calls.max(payloads as f64 * PAYLOAD_SECONDS / SECONDS_PER_SECOND) / self.shared.count()
     }
 
     pub(super) fn describe(&self) -> ServiceEstimate {
         use EstimatePart::{Counted, Number, Seconds};
         let titles = ["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(EstimatePart::text).to_vec();
         let calls = self.calls();
-        ServiceEstimate {
+        let mut estimate = ServiceEstimate {
             table: std::iter::once(titles).chain(self.tables.iter().map(TableEstimate::describe)).collect(),
             text: vec![
                 EstimatePart::text("\n"),
@@ -96,7 +98,9 @@ impl DataverseEstimate {
                      are estimated.\n",
                 ),
             ],
-        }
+        };
+        estimate.text.extend(self.shared.describe(calls));
+        estimate
     }
 }
 
@@ -136,7 +140,7 @@ pub(super) async fn estimate_dataverse(
             tables = estimate_tables(service, job, context, &fresh).await?;
         }
     }
-    Ok(DataverseEstimate { tables, other_calls: OTHER_CALLS })
+    Ok(DataverseEstimate { tables, other_calls: OTHER_CALLS, shared: SharedCalls::new(service.identities()) })
 }
 
 async fn estimate_tables(
@@ -347,7 +351,7 @@ mod tests {
         };
         let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
         let ServiceEstimate { table, text } =
-            DataverseEstimate { tables: vec![known, absent], other_calls: 0 }.describe();
+            DataverseEstimate { tables: vec![known, absent], ..DataverseEstimate::default() }.describe();
         use EstimatePart::{Counted, Number, Seconds};
         let numbers = [13, 1_000_000, 0, 213, 287_787].map(Number);
         assert_eq!((table.len(), &table[1][1..]), (3, &numbers[..]));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use copilot_lake_extractor::{Dataverse, Environment, Error as ServiceError, Meter};
+use copilot_lake_extractor::{Dataverse, Environment, Error as ServiceError, IdentityUsage, Meter};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Service, Table};
 use copilot_lake_writer::Instance;
 use futures::FutureExt as _;
@@ -56,7 +56,7 @@ impl ServiceReader for DataverseReader {
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {
         async move {
             instance.tenant = tenant_id(&self.job.connection.auth);
-            let who = self.service.who_am_i().await?;
+            let who = self.service.sign_in(&self.tables()).await?;
             instance.organization = Some(who.organization_id);
             Ok(who.service_time)
         }
@@ -98,5 +98,9 @@ impl ServiceReader for DataverseReader {
 
     fn meter(&self) -> Meter {
         self.service.meter()
+    }
+
+    fn identities(&self) -> Vec<IdentityUsage> {
+        self.service.identities()
     }
 }

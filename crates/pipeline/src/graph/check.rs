@@ -2,7 +2,7 @@
 
 use copilot_lake_decoder::{User, decode_users};
 use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, role};
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant, Service};
 
 use super::scope;
 use crate::error::Error;
@@ -13,20 +13,26 @@ use crate::slice_error::SliceError;
 /// Users who are tried until a history can be read: some may have no mailbox.
 const USERS_TRIED: usize = 5;
 
+/// The permissions that a run needs, and what for.
+pub(super) fn needed_roles(job: &GraphJob) -> Vec<(&'static str, &'static str)> {
+    let lists_users = job.users.iter().any(|who| !matches!(who, UserSelector::Group(_)));
+    let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, UserSelector::Group(_)));
+    let mut needed = vec![(role::HISTORIES, "histories")];
+    needed.extend(lists_users.then_some((role::USERS, "users")));
+    needed.extend(has_groups.then_some((role::MEMBERS, "members of groups")));
+    needed
+}
+
 /// Tries what a run needs: the sign-in, users, and the history of one of them.
 pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn FnMut(Finding)) -> Result<(), Error> {
     let (table, users_table) = (AI_INTERACTION.name, GRAPH_USER.name);
-    let claims = service.token().await?;
-    let lists_users = job.users.iter().any(|who| !matches!(who, UserSelector::Group(_)));
-    let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, UserSelector::Group(_)));
-    let needed = [
-        (role::HISTORIES, "histories", true),
-        (role::USERS, "users", lists_users),
-        (role::MEMBERS, "members of groups", has_groups),
-    ];
+    let needed = needed_roles(job);
+    let roles: Vec<_> = needed.iter().map(|(role, _)| *role).collect();
+    let claims = service.token(&roles).await?;
     found(Finding::SignedInToGraph { roles: claims.roles.clone() });
-    for (role, what, is_needed) in needed {
-        if is_needed && claims.lacks(role) {
+    Finding::of_identities(Service::Graph, service.identities()).into_iter().for_each(&mut *found);
+    for (role, what) in needed {
+        if claims.lacks(role) {
             found(Finding::RoleMissing { role, what });
         }
     }

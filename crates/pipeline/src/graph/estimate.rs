@@ -7,7 +7,7 @@ use super::window::HistoryTask;
 use super::work_list::HistoryPlanner;
 use crate::error::Error;
 use crate::run::plan_context::PlanContext;
-use crate::service_estimate::{EstimatePart, ServiceEstimate};
+use crate::service_estimate::{EstimatePart, ServiceEstimate, SharedCalls};
 use crate::settings::GraphJob;
 
 /// What `extract` would request from Graph.
@@ -27,11 +27,14 @@ pub(super) struct GraphEstimate {
     history_calls: u64,
     /// History requests per second, as configured.
     requests_per_second: f64,
+    /// The identities that make the calls.
+    shared: SharedCalls,
 }
 
 impl GraphEstimate {
     pub(super) fn describe(&self) -> ServiceEstimate {
         use EstimatePart::{Counted, Number, Seconds, Text};
+        let rate = self.requests_per_second * self.shared.count();
         let mut text = vec![
             EstimatePart::text("ai_interaction: "),
             Counted(self.users, "user"),
@@ -54,12 +57,11 @@ impl GraphEstimate {
             EstimatePart::text(" for users, and "),
             Counted(self.history_calls, "call"),
             EstimatePart::text(" for histories at least: "),
-            Seconds(self.history_calls as f64 / self.requests_per_second),
-            Text(
-                format!(" at {} a second. Histories that were not read before may\n", self.requests_per_second).into(),
-            ),
+            Seconds(self.history_calls as f64 / rate),
+            Text(format!(" at {rate} a second. Histories that were not read before may\n").into()),
             EstimatePart::text("have more pages than one.\n"),
         ]);
+        text.extend(self.shared.describe(self.user_calls + self.history_calls));
         ServiceEstimate { table: Vec::new(), text }
     }
 }
@@ -82,6 +84,7 @@ pub(super) async fn estimate_graph(
         user_calls: work.pages,
         history_calls: work.tasks.iter().map(HistoryTask::calls_expected).sum(),
         requests_per_second: job.connection.requests_per_second,
+        shared: SharedCalls::new(service.identities()),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use copilot_lake_extractor::{Error as ServiceError, Graph, Meter, role};
+use copilot_lake_extractor::{Error as ServiceError, Graph, IdentityUsage, Meter, role};
 use copilot_lake_tables::{AI_INTERACTION, Instant, Service, written_with};
 use copilot_lake_writer::{Instance, LakeOptions};
 use futures::FutureExt as _;
@@ -56,7 +56,8 @@ impl ServiceReader for GraphReader {
 
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {
         async move {
-            let claims = self.service.token().await?;
+            let needed: Vec<_> = check::needed_roles(&self.job).into_iter().map(|(role, _)| role).collect();
+            let claims = self.service.token(&needed).await?;
             if claims.lacks(role::HISTORIES) {
                 return Err(Error::RoleMissing { role: role::HISTORIES });
             }
@@ -101,5 +102,9 @@ impl ServiceReader for GraphReader {
 
     fn meter(&self) -> Meter {
         self.service.meter()
+    }
+
+    fn identities(&self) -> Vec<IdentityUsage> {
+        self.service.identities()
     }
 }

@@ -172,6 +172,7 @@ impl RunContext {
             seconds: begun.elapsed().as_secs_f64(),
             requests: meter.requests,
             throttled_seconds: meter.throttled_seconds,
+            identities: services.identities(),
             tables: tables.into_values().collect(),
             stopped_tables: stopped_tables.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
             uncommitted: committing.into_iter().map(|(table, what)| format!("{table} {what}")).collect(),

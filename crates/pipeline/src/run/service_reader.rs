@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use copilot_lake_extractor::{Auth, Error as ServiceError, Meter};
+use copilot_lake_extractor::{Auth, Error as ServiceError, IdentityUsage, Meter};
 use copilot_lake_tables::{Instant, Service, is_guid};
 use copilot_lake_writer::{Instance, LakeOptions};
 use futures::future::LocalBoxFuture;
@@ -50,6 +50,9 @@ pub(crate) trait ServiceReader {
 
     /// What was used of the service so far.
     fn meter(&self) -> Meter;
+
+    /// What each identity that reads the service did so far.
+    fn identities(&self) -> Vec<IdentityUsage>;
 }
 
 /// The id of the configured tenant; `None` when it is configured by one of its domains.

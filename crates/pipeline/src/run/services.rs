@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::finding::Finding;
 use crate::graph::reader::GraphReader;
 use crate::ledger::runs::Restart;
-use crate::report::EndedEarly;
+use crate::report::{EndedEarly, IdentityReport};
 use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
 use crate::run::restart_barrier::RestartBarrier;
@@ -184,6 +184,22 @@ impl Services {
             }
         }
         None
+    }
+
+    /// What each identity did, of the services that several of them read.
+    pub(crate) fn identities(&self) -> Vec<IdentityReport> {
+        let of_reader = |reader: &dyn ServiceReader| {
+            let (service, usages) = (reader.service(), reader.identities());
+            let is_shared = usages.len() > 1;
+            usages.into_iter().filter(move |_| is_shared).map(move |usage| IdentityReport {
+                service,
+                name: usage.name,
+                requests: usage.meter.requests,
+                throttled_seconds: usage.meter.throttled_seconds,
+                ended: usage.ended,
+            })
+        };
+        self.readers().flat_map(of_reader).collect()
     }
 
     /// What was used of the services together.

@@ -1,0 +1,204 @@
+//! Who the identities are, and whether all of them read the same rows.
+
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::{Instant, Table};
+use futures::future::join_all;
+use serde::Deserialize;
+use url::Url;
+
+use super::privileges::{self, PrivilegeDepth};
+use crate::error::Error;
+use crate::http::client::Client;
+use crate::http::request::{IdentityChoice, Request};
+use crate::http::service_clock::local_time;
+use crate::object_id;
+
+/// The identity and its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhoAmI {
+    /// The environment's organization, to which a lake is bound.
+    pub organization_id: String,
+    /// The application user.
+    pub user_id: String,
+    /// The service's time.
+    pub service_time: Instant,
+}
+
+/// How far an identity may read each table; `None`: it is not told.
+type ReadDepths = Option<BTreeMap<String, PrivilegeDepth>>;
+
+/// Requests who an identity is: the cheapest call that needs identity and environment.
+pub(crate) async fn fetch(client: &Client, api: &Url, identity: IdentityChoice) -> Result<WhoAmI, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Ids {
+        #[serde(deserialize_with = "object_id::deserialize")]
+        organization_id: String,
+        #[serde(deserialize_with = "object_id::deserialize")]
+        user_id: String,
+    }
+    let mut url = api.clone();
+    url.set_path("/api/data/v9.2/WhoAmI");
+    let request = Request { identity, ..Request::json(url) };
+    let ids: Ids = client.fetch_json(&request, "the response to WhoAmI is not that of Dataverse").await?;
+    Ok(WhoAmI {
+        organization_id: ids.organization_id,
+        user_id: ids.user_id,
+        service_time: client.clock.now().unwrap_or_else(local_time),
+    })
+}
+
+/// Signs in as every identity, and uses those no more of which it is not known that they read what the others read of
+/// these tables.
+pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<WhoAmI, Error> {
+    if client.identities.count() == 1 {
+        return fetch(client, api, IdentityChoice::Any).await;
+    }
+    let indices = client.identities.used();
+    let sign_ins = indices.iter().map(|&index| async move {
+        let who = fetch(client, api, IdentityChoice::Only(index)).await?;
+        let depths = privileges::fetch(client, api, &who.user_id, IdentityChoice::Only(index)).await;
+        Ok::<_, Error>((who, known_depths(depths)?))
+    });
+    let sign_ins = join_all(sign_ins).await;
+    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    for (index, sign_in) in indices.into_iter().zip(sign_ins) {
+        match sign_in {
+            Ok((who, depths)) => accepted.push((index, who, depths)),
+            Err(error) => refused.push((index, error)),
+        }
+    }
+    if accepted.is_empty() {
+        return Err(refused.into_iter().next().map_or(Error::Stopped, |(_, error)| error));
+    }
+    for (index, error) in &refused {
+        client.identities.end(*index, &error.to_string());
+    }
+    for (index, reason) in unequal(&accepted, tables) {
+        client.identities.end(index, &reason);
+    }
+    let used = accepted.into_iter().find(|(index, ..)| client.identities.is_used(*index));
+    used.map(|(_, who, _)| who).ok_or(Error::Stopped)
+}
+
+/// What an identity is told of its privileges: not every identity may read them.
+fn known_depths(depths: Result<BTreeMap<String, PrivilegeDepth>, Error>) -> Result<ReadDepths, Error> {
+    match depths {
+        Ok(depths) => Ok(Some(depths).filter(|depths| !depths.is_empty())),
+        Err(error) if error.call().is_some_and(|call| call.status == Some(403)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The identities that are not to be used beside the others, and why.
+fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) -> Vec<(usize, String)> {
+    let mut unequal = Vec::new();
+    let mut equal: Vec<&WhoAmI> = Vec::new();
+    let deepest = |table: &Table| accepted.iter().filter_map(|(_, _, depths)| depth(depths, table)).max();
+    for (number, (index, who, depths)) in accepted.iter().enumerate() {
+        // What is not the same for everybody is each user's own.
+        let is_shallow = |table: &&&'static Table| {
+            let own = depth(depths, table);
+            own < deepest(table) || (!equal.is_empty() && own.is_some_and(|own| own < PrivilegeDepth::Global))
+        };
+        let reason = if who.organization_id != accepted[0].1.organization_id {
+            Some("it belongs to another organization".to_owned())
+        } else if equal.iter().any(|other| other.user_id == who.user_id) {
+            Some("it is the same user as another, whose limits it shares".to_owned())
+        } else if depths.is_none() {
+            // The first is as good as it would be alone.
+            let reason = "it may not read its own privileges, so that it is not known whether it sees every row: grant \
+                          prvReadUser and prvReadOrganization";
+            Some(reason.to_owned()).filter(|_| number > 0)
+        } else {
+            let shallow = tables.iter().find(is_shallow);
+            shallow.map(|table| {
+                let privilege = table.read_privilege();
+                format!("it may not see every row of {}: grant {privilege} at depth Global (Organization)", table.name)
+            })
+        };
+        match reason {
+            Some(reason) => unequal.push((*index, reason)),
+            None => equal.push(who),
+        }
+    }
+    unequal
+}
+
+/// How far an identity may read a table.
+fn depth(depths: &ReadDepths, table: &Table) -> Option<PrivilegeDepth> {
+    depths.as_ref()?.get(&table.read_privilege().to_lowercase()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::{COPILOT_EVENT, COPILOT_INTERACTION};
+
+    use super::*;
+
+    #[test]
+    fn identities_share_the_work_if_they_see_the_same_rows() {
+        use PrivilegeDepth::{Basic, Global, Local};
+        let tables: [&'static Table; 2] = [&COPILOT_EVENT, &COPILOT_INTERACTION];
+        let depths = |depths: [Option<PrivilegeDepth>; 2]| {
+            let named = tables.iter().zip(depths);
+            let named = named.filter_map(|(table, depth)| Some((table.read_privilege().to_lowercase(), depth?)));
+            Some(named.collect::<BTreeMap<_, _>>())
+        };
+        let who = |user: &str, organization: &str| WhoAmI {
+            organization_id: organization.to_owned(),
+            user_id: user.to_owned(),
+            service_time: Instant(0),
+        };
+        let all = || depths([Some(Global), Some(Global)]);
+        let none = || (who("b", "o"), None);
+        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 12] = [
+            ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
+            ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
+            ("one user twice", vec![(who("a", "o"), all()), (who("a", "o"), all())], &[1]),
+            (
+                "another organization in between",
+                vec![(who("a", "o"), all()), (who("b", "p"), all()), (who("c", "o"), all())],
+                &[1],
+            ),
+            ("nothing is told", vec![(who("a", "o"), None), none()], &[1]),
+            ("of the second nothing is told", vec![(who("a", "o"), all()), none(), (who("c", "o"), all())], &[1]),
+            ("of the first nothing is told", vec![(who("a", "o"), None), (who("b", "o"), all())], &[]),
+            (
+                "of the first nothing is told, and the second sees its own rows",
+                vec![(who("a", "o"), None), (who("b", "o"), depths([Some(Global), Some(Basic)]))],
+                &[1],
+            ),
+            (
+                "the second sees less",
+                vec![(who("a", "o"), all()), (who("b", "o"), depths([Some(Global), Some(Local)]))],
+                &[1],
+            ),
+            (
+                "the first lacks a table",
+                vec![(who("a", "o"), depths([Some(Global), None])), (who("b", "o"), all())],
+                &[0],
+            ),
+            (
+                "nobody may read a table",
+                vec![(who("a", "o"), depths([Some(Global), None])), (who("b", "o"), depths([Some(Global), None]))],
+                &[],
+            ),
+            (
+                "each sees its own rows",
+                vec![
+                    (who("a", "o"), depths([Some(Basic), Some(Global)])),
+                    (who("b", "o"), depths([Some(Basic), Some(Global)])),
+                ],
+                &[1],
+            ),
+        ];
+        for (what, accepted, expected) in cases {
+            let accepted: Vec<_> =
+                accepted.into_iter().enumerate().map(|(index, (who, depths))| (index, who, depths)).collect();
+            let ended: Vec<_> = unequal(&accepted, &tables).into_iter().map(|(index, _)| index).collect();
+            assert_eq!(ended, expected, "{what}");
+        }
+    }
+}
