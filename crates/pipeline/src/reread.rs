@@ -1,28 +1,21 @@
 //! Reading the lake again, from the beginning, when another tool removed files of a table meanwhile.
 
 use std::error::Error as StdError;
+use std::future::ready;
 
 use copilot_lake_writer::Error as LakeError;
 
 use crate::error::Error;
 
-/// Times that something is read before it is given up.
-pub(crate) const ATTEMPTS: usize = 5;
-
 /// The result of a read that changes nothing, made again when another tool removed a file that it was to read.
 pub(crate) async fn reread<T, E: StdError + 'static, F: Future<Output = Result<T, E>>>(
-    mut read: impl FnMut() -> F,
+    read: impl FnMut() -> F,
 ) -> Result<T, E> {
-    for _ in 1..ATTEMPTS {
-        match read().await {
-            Err(error) if is_outdated(&error) => {}
-            result => return result,
-        }
-    }
-    read().await
+    let expect_outdated = |error: E| ready(if is_outdated(&error) { Ok(()) } else { Err(error) });
+    copilot_lake_writer::reread(read, expect_outdated).await
 }
 
-/// Whether the error says so.
+/// Whether the error says that another tool removed such a file.
 pub(crate) fn is_outdated(error: &(dyn StdError + 'static)) -> bool {
     let of_lake = match error.downcast_ref() {
         Some(Error::Lake(error)) => Some(error),

@@ -20,6 +20,7 @@ mod maintenance;
 mod memory;
 mod merge;
 mod parquet;
+mod reread;
 mod scan;
 mod storage;
 mod store_request;
@@ -48,6 +49,7 @@ pub use merge::mode::MergeMode;
 pub use merge::transaction::Committed;
 #[cfg(feature = "azure")]
 pub use object_store::azure::AzureCredentialProvider;
+pub use reread::{READ_ATTEMPTS, reread};
 pub use scan::{FileRows, Scan};
 pub use storage::counted_store::StoreRequests;
 pub use storage::file_rights::FileRights;

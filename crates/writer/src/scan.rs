@@ -13,7 +13,7 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
-use crate::delta::removed_file::{REREADS, judged, reread};
+use crate::delta::removed_file::{expect_removed, judged};
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::merge::key_reader::KeyReader;
@@ -21,6 +21,7 @@ use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
 use crate::parquet::row_selection::{projected, rows_at};
 use crate::parquet::small_file::rows_of;
+use crate::reread::{READ_ATTEMPTS, reread};
 use crate::storage::readers::ReadGuard;
 
 /// Which rows and columns of a table are read.
@@ -99,7 +100,7 @@ impl Lake {
             opened: stream::empty().boxed(),
             ahead: VecDeque::new(),
             returned: vec![],
-            rereads: 0,
+            attempts: 1,
         };
         files.open().await?;
         Ok((files, reading))
@@ -115,7 +116,7 @@ impl Lake {
     pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
         let log = self.inner.log(table);
         let _reading = log.readers.register();
-        reread(&log, || self.rows_of_snapshot(&log, ids)).await
+        reread(|| self.rows_of_snapshot(&log, ids), |error| expect_removed(&log, error)).await
     }
 
     async fn rows_of_snapshot(&self, log: &Log, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
@@ -153,7 +154,7 @@ struct ScannedFiles {
     /// Those that are opened and not returned: of small ones all rows are in memory.
     ahead: VecDeque<OpenedFile>,
     returned: Vec<Arc<DataFile>>,
-    rereads: usize,
+    attempts: usize,
 }
 
 type OpenedFile = (Arc<DataFile>, FileRows);
@@ -216,14 +217,14 @@ impl ScannedFiles {
     /// either, if all that were are still part of the table.
     async fn open_again(&mut self, error: Error) -> Result<(), Error> {
         let error = judged(&self.log, error).await;
-        if !matches!(error, Error::FileRemoved { .. }) || self.rereads >= REREADS {
+        if !matches!(error, Error::FileRemoved { .. }) || self.attempts >= READ_ATTEMPTS {
             return Err(error);
         }
         let snapshot = self.log.snapshot().await?;
         if !self.returned.iter().all(|file| snapshot.as_ref().is_some_and(|now| now.names(file))) {
             return Err(error);
         }
-        self.rereads += 1;
+        self.attempts += 1;
         self.open().await
     }
 }

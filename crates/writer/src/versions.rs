@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use crate::delta::data_file::{DataFile, FileBounds};
-use crate::delta::removed_file::reread;
+use crate::delta::removed_file::expect_removed;
 use crate::error::Error;
 use crate::keys::{self, KeyColumn};
 use crate::lake::Lake;
@@ -19,6 +19,7 @@ use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS, FileReader};
 use crate::parquet::row_selection::projected;
+use crate::reread::reread;
 
 /// Decides which of two rows with the same key is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Lake {
                 files.iter().map(|file| read_versions(store, table, file, &probe, &wanted)).collect();
             stream::iter(versions).buffered(CONCURRENT_READS).try_collect().await
         };
-        let found_versions: Vec<Vec<_>> = reread(&log, read).await?;
+        let found_versions: Vec<Vec<_>> = reread(read, |error| expect_removed(&log, error)).await?;
         for (key, version) in found_versions.into_iter().flatten() {
             for row in &wanted[&key] {
                 let of_row: &mut Option<RowVersion> = &mut found[*row];

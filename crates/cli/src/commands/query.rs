@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views};
-use copilot_lake_writer::{Error, Lake, StoredFile, shown_location};
+use copilot_lake_writer::{Error, Lake, READ_ATTEMPTS, StoredFile, shown_location};
 use futures::TryStreamExt;
 use url::Url;
 
 use crate::args::{GlobalArgs, QueryArgs};
+use crate::commands::lake;
+use crate::commands::outdated::expect_outdated;
 use crate::commands::parameters::Taken;
 use crate::commands::tables::names;
-use crate::commands::{lake, outdated};
 use crate::config::{Config, secrecy, settings, text_file};
 use crate::duckdb_form::DuckdbForm;
 use crate::environment;
@@ -79,20 +80,19 @@ pub(crate) async fn print(
     let mut output = ResultWriter::begin(target, options, &rows.schema)?;
     let (mut count, mut attempts) = (0, 1);
     let written = loop {
-        match write(&mut rows, &mut output, (&mut count, &unwritten)).await {
-            Err(error) if outdated::is_outdated(lake, &error).await => {
-                if count > 0 || attempts == outdated::ATTEMPTS {
-                    let what = "the query failed: another tool, or a run, removed a file of the lake while it ran";
-                    break Err(Problem::new(ExitCode::Failed, what).hint("run the same command again").into());
-                }
-                // Nothing of the result is written: it begins again with the newest version.
-                attempts += 1;
-                match result_of((lake, params), sql).await {
-                    Ok(newest) => rows = newest,
-                    Err(error) => break Err(error),
-                }
-            }
-            written => break written,
+        let Err(error) = write(&mut rows, &mut output, (&mut count, &unwritten)).await else { break Ok(()) };
+        if let Err(error) = expect_outdated(lake, error).await {
+            break Err(error);
+        }
+        if count > 0 || attempts == READ_ATTEMPTS {
+            let what = "the query failed: another tool, or a run, removed a file of the lake while it ran";
+            break Err(Problem::new(ExitCode::Failed, what).hint("run the same command again").into());
+        }
+        // Nothing of the result is written: it begins again with the newest version.
+        attempts += 1;
+        match result_of((lake, params), sql).await {
+            Ok(newest) => rows = newest,
+            Err(error) => break Err(error),
         }
     };
     match written {

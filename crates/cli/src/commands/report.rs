@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use copilot_lake_query::Session;
 use copilot_lake_tables::Instant;
-use copilot_lake_writer::{FileRights, Lake};
+use copilot_lake_writer::{FileRights, Lake, reread};
 
 use crate::args::{GlobalArgs, ReportArgs};
 use crate::commands::lake;
-use crate::commands::outdated::recomputed;
+use crate::commands::outdated::expect_outdated;
 use crate::config::{Config, moment, settings};
 use crate::environment;
 use crate::output::console::Console;
@@ -39,7 +39,7 @@ pub(crate) async fn write(lake: &Lake, path: &Path, with_text: bool, rights: Fil
         let session = Session::open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
         Ok::<_, anyhow::Error>(page(&Figures::of_lake(&session, with_text).await?, period, now))
     };
-    let page = recomputed(lake, compute).await?;
+    let page = reread(compute, |error| expect_outdated(lake, error)).await?;
     file.write_all(page.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
     drop(file);
     name.map_or(Ok(()), PendingName::give)?;

@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 use copilot_lake_decoder::{Charset, SourceRow};
 use copilot_lake_tables::{Column, Instant, PAYLOAD, Table, Week};
-use copilot_lake_writer::{Lake, Scan};
+use copilot_lake_writer::{Lake, READ_ATTEMPTS, Scan};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
@@ -194,7 +194,7 @@ impl WeekReader<'_> {
                 continue;
             };
             match files.try_next().await {
-                Err(error) if self.attempts < reread::ATTEMPTS && reread::is_outdated(&error) => {
+                Err(error) if self.attempts < READ_ATTEMPTS && reread::is_outdated(&error) => {
                     // Files that were fetched and not committed are fetched twice.
                     self.attempts += 1;
                     self.held = Arc::new(reread(|| HeldPayloads::read(self.lake, self.unit.week)).await?);

@@ -3,9 +3,6 @@
 use crate::delta::log::Log;
 use crate::error::Error;
 
-/// Times that a read is begun again because another tool removed files of its snapshot.
-pub(crate) const REREADS: usize = 8;
-
 /// Reads the log again if a data file is missing: [`Error::Damaged`] when the newest version names it too.
 pub(crate) async fn judged(log: &Log, error: Error) -> Error {
     let Error::FileRemoved { table, path } = error else { return error };
@@ -25,18 +22,4 @@ pub(crate) async fn expect_removed(log: &Log, error: Error) -> Result<(), Error>
         Error::FileRemoved { .. } => Ok(()),
         error => Err(error),
     }
-}
-
-/// Reads the newest snapshot, and again from the beginning where another tool removed a file meanwhile.
-pub(crate) async fn reread<T, F: Future<Output = Result<T, Error>>>(
-    log: &Log,
-    mut read: impl FnMut() -> F,
-) -> Result<T, Error> {
-    for _ in 0..REREADS {
-        match read().await {
-            Err(error) => expect_removed(log, error).await?,
-            result => return result,
-        }
-    }
-    read().await
 }

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::file_commit::CommitKind;
 use crate::delta::log::Log;
-use crate::delta::removed_file::reread;
+use crate::delta::removed_file::expect_removed;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::key_filter::KeyFilter;
@@ -20,6 +20,7 @@ use crate::merge::replace_files::replace_files;
 use crate::merge::rewrite::rewrite;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
+use crate::reread::reread;
 use crate::table_keys::KeyHashes;
 
 /// The run id in the commit information of a commit that removes duplicates.
@@ -65,7 +66,7 @@ impl RowCopy {
 /// All keys are read once; in larger tables once more if there may be duplicates, and in very large ones in several
 /// passes, each over a share of the keys.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
-    reread(log, || find_and_remove(lake, log)).await
+    reread(|| find_and_remove(lake, log), |error| expect_removed(log, error)).await
 }
 
 async fn find_and_remove(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::delta::data_file::DataFile;
 use crate::delta::file_commit::{CommitKind, FileCommit};
 use crate::delta::log::{CommitOutcome, Log};
-use crate::delta::removed_file::{REREADS, expect_removed};
+use crate::delta::removed_file::expect_removed;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
@@ -28,6 +28,7 @@ use crate::merge::row_buffer::RowBuffer;
 use crate::merge::visible_files::VisibleFiles;
 use crate::parquet::row_selection::{projected, rows_at};
 use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
+use crate::reread::READ_ATTEMPTS;
 use crate::table_keys::TableKeys;
 
 /// Commit attempts before giving up on a contended table.
@@ -141,7 +142,7 @@ impl Transaction {
     async fn read_existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
-        for _ in 0..REREADS {
+        for _ in 1..READ_ATTEMPTS {
             match self.read_existing_of_snapshot(&mut keys).await {
                 Err(error) => expect_removed(&log, error).await?,
                 existing => return existing,
