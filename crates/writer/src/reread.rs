@@ -3,8 +3,8 @@
 /// Attempts to read something before it is given up, since other tools keep removing files of it.
 pub const READ_ATTEMPTS: usize = 8;
 
-/// The result of a read that changes nothing, and that begins again where this helps: `expect_outdated` takes the error of
-/// an attempt, and is `Ok` when a file was removed that the newest snapshot does without.
+/// The result of a read that changes nothing, and that begins again where this helps: `expect_outdated` takes the error
+/// of an attempt, and is `Ok` when a file was removed that the newest snapshot does without.
 ///
 /// # Errors
 /// That of `expect_outdated`, or that of the last attempt.

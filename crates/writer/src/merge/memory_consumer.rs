@@ -44,6 +44,9 @@ pub(crate) struct WeekBuffers {
 
 /// The rows of one week.
 pub(crate) struct WeekBuffer {
+    /// How many rows were pushed, without those that gave way to another one of their time and key.
+    pub(crate) row_count: u64,
+    /// Rows that are not encoded yet.
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) reservation: MemoryReservation,
     /// Whether rows came since the last spill. Rows held back by that spill then stay: the next ones of the same time
@@ -153,7 +156,8 @@ impl WeekBuffers {
 
 impl WeekBuffer {
     pub(crate) fn new(consumer: &MemoryConsumer) -> Self {
-        Self { batches: vec![], reservation: consumer.reserve(), has_new_rows: true, file: None, staged: vec![] }
+        let (batches, staged, reservation) = (vec![], vec![], consumer.reserve());
+        Self { row_count: 0, batches, reservation, has_new_rows: true, file: None, staged }
     }
 
     /// Bytes of rows that can be encoded.
@@ -166,10 +170,22 @@ impl WeekBuffer {
         self.file.as_ref().map_or(0, DataFileWriter::open_bytes)
     }
 
+    /// Sorts the rows that are not encoded yet, away from the runtime's threads.
+    pub(crate) async fn sort(&mut self, table: &'static Table) -> Result<SortedRun, Error> {
+        let batches = std::mem::take(&mut self.batches);
+        let unsorted: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let Ok(run) = run_blocking(move || SortedRun::new(table, batches)).await else {
+            return Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() });
+        };
+        let run = run.map_err(Error::rows(table.name))?;
+        self.row_count -= (unsorted - run.len()) as u64;
+        Ok(run)
+    }
+
     /// Encodes the rows except those of the last instant: more of the same time may follow.
     async fn spill(&mut self, consumer: &MemoryConsumer, week: Option<Week>) -> Result<(), Error> {
         let table = consumer.table();
-        let mut run = sort(table, std::mem::take(&mut self.batches)).await?;
+        let mut run = self.sort(table).await?;
         let rest = run.split_last_time().map_err(Error::rows(table.name))?;
         self.append(consumer, week, run, false).await?;
         self.reservation.resize(rest.as_ref().map_or(0, RecordBatch::get_array_memory_size));
@@ -209,13 +225,5 @@ impl WeekBuffer {
         file.last = Some(end);
         self.file = Some(file);
         Ok(())
-    }
-}
-
-/// Sorts rows away from the runtime's threads.
-pub(crate) async fn sort(table: &'static Table, batches: Vec<RecordBatch>) -> Result<SortedRun, Error> {
-    match run_blocking(move || SortedRun::new(table, batches)).await {
-        Ok(run) => run.map_err(Error::rows(table.name)),
-        Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
     }
 }

@@ -12,7 +12,7 @@ use crate::delta::data_file::{DataFile, FileBounds};
 use crate::delta::log::Log;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
-use crate::merge::memory_consumer::{MemoryConsumer, MemoryConsumers, WeekBuffer, sort};
+use crate::merge::memory_consumer::{MemoryConsumer, MemoryConsumers, WeekBuffer};
 use crate::merge::mode::MergeMode;
 use crate::merge::pending_rows::{FileKeys, PendingRows};
 
@@ -52,6 +52,7 @@ impl RowBuffer {
             weeks.check(table.name)?;
             let rows = weeks.weeks.entry(week).or_insert_with(|| WeekBuffer::new(&self.consumer));
             rows.reservation.resize(rows.reservation.bytes() + batch.get_array_memory_size());
+            rows.row_count += batch.num_rows() as u64;
             rows.batches.push(batch);
             rows.has_new_rows = true;
         }
@@ -86,7 +87,7 @@ impl RowBuffer {
         mode: MergeMode,
         files: &[Arc<DataFile>],
     ) -> Result<Vec<PendingRows>, Error> {
-        let run = sort(self.table(), std::mem::take(&mut rows.batches)).await?;
+        let run = rows.sort(self.table()).await?;
         let mut keys = None;
         if rows.file.is_none() && rows.staged.is_empty() {
             let bounds = FileBounds { time: run.times(), key: vec![] };
@@ -107,7 +108,14 @@ impl RowBuffer {
         if rows.staged.len() > 1 {
             keys = None;
         }
-        Ok(rows.staged.into_iter().map(|staged| PendingRows::InFile { staged, keys: keys.take() }).collect())
+        let inputs = rows.staged.into_iter().map(|staged| PendingRows::InFile { staged, keys: keys.take() });
+        let inputs: Vec<_> = inputs.collect();
+        let (pushed, written) = (rows.row_count, inputs.iter().map(PendingRows::rows).sum::<u64>());
+        if written != pushed {
+            let reason = format!("{pushed} rows were pushed, and {written} were written");
+            return Err(Error::Interrupted { table: self.table().name, reason });
+        }
+        Ok(inputs)
     }
 }
 
@@ -137,4 +145,32 @@ fn shrink(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
     }
     let rows = u32::try_from(rows).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
     take_record_batch(&batch, &UInt32Array::from_iter_values(0..rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::COPILOT_EVENT;
+
+    use super::*;
+    use crate::tests::{events, lake, week};
+
+    #[tokio::test]
+    async fn rows_that_were_pushed_and_are_not_written_are_missed() {
+        let (_folder, lake) = lake().await;
+        for (is_lost, expected) in [(false, Ok(2u64)), (true, Err("3 rows were pushed, and 0 were written"))] {
+            let (storage, consumers) = (Arc::clone(&lake.inner.storage), Arc::clone(&lake.inner.consumers));
+            let buffer = RowBuffer::new(storage, consumers, lake.inner.log(&COPILOT_EVENT));
+            let with_two_versions = [("a", 1, 1, "older"), ("b", 2, 1, "b"), ("a", 1, 2, "newer")];
+            buffer.push(Some(week()), events(&with_two_versions)).await.unwrap();
+            if is_lost {
+                buffer.consumer.weeks.lock().await.weeks.values_mut().for_each(|rows| rows.batches.clear());
+            }
+            let written = buffer.finish().await.map(|inputs| inputs.iter().map(PendingRows::rows).sum::<u64>());
+            match (written, expected) {
+                (Ok(written), Ok(expected)) => assert_eq!(written, expected),
+                (Err(error), Err(expected)) => assert!(error.to_string().ends_with(expected), "{error}"),
+                (written, expected) => panic!("{written:?} instead of {expected:?}"),
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ use tempfile::TempDir;
 use crate::{Instance, Lake, LakeOptions, MergeMode, Scan, StoreOptions};
 
 /// A lake in a folder of its own, prepared.
-async fn lake() -> (TempDir, Lake) {
+pub(crate) async fn lake() -> (TempDir, Lake) {
     let folder = TempDir::new().unwrap();
     let lake = open(folder.path(), LakeOptions::default()).await;
     lake.prepare(&instance(), false).await.unwrap();
@@ -48,7 +48,7 @@ fn instance() -> Instance {
     Instance { organization: Some("org-1".to_owned()), tenant: None }
 }
 
-fn week() -> Week {
+pub(crate) fn week() -> Week {
     Week::parse("2025-06-22").unwrap()
 }
 
@@ -81,7 +81,7 @@ fn times(values: impl Iterator<Item = Instant>) -> ArrayRef {
 }
 
 /// Events: id, seconds into the week, version, a text.
-fn events(rows: &[(&str, i64, i64, &str)]) -> RecordBatch {
+pub(crate) fn events(rows: &[(&str, i64, i64, &str)]) -> RecordBatch {
     let of_time = || times(rows.iter().map(|row| at(row.1)));
     let versions: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2)));
     batch(
