@@ -51,7 +51,7 @@ message AS (
     sent_at,
     CASE WHEN role = 'bot' THEN 1 ELSE 0 END AS is_bot,
     CASE WHEN role = 'bot' AND is_activity_error THEN 1 ELSE 0 END AS is_bot_error,
-    CASE WHEN role = 'bot' AND source_count > 0 THEN 1 ELSE 0 END AS has_sources,
+    CASE WHEN role = 'bot' AND transcript_message.source_count > 0 THEN 1 ELSE 0 END AS has_sources,
     -- The first answer to each request.
     min(CASE WHEN role = 'bot' THEN sent_at END)
       OVER (PARTITION BY transcript_message.transcript_data_id, transcript_message.request_id) AS answered_at

@@ -30,8 +30,8 @@ slice AS (
       PARTITION BY source, table_name, CASE WHEN reason <> '' AND status <> 'done' THEN 1 ELSE 0 END
       ORDER BY finished_at DESC NULLS LAST, window_start DESC NULLS LAST, run_id DESC, clock, scope) AS place_by_reason
   FROM extraction_slice
-  -- Weeks whose Files are complete are no windows that were read.
-  WHERE clock <> 'payloads'
+  -- Weeks whose Files are complete, and weeks of views that were made, are no windows that were read.
+  WHERE clock NOT IN ('payloads', 'views')
 ),
 scope AS (
   SELECT

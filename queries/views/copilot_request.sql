@@ -3,7 +3,7 @@
 --   Where people and agents share a request, it is the person's if Copilot responded to the person, and only the
 --   person's rows count, but for the rating. Flags are 1 or 0.
 -- definition: Microsoft's events; a request, and the final rating of one, are ours
--- tables: copilot_activity
+-- tables: copilot_activity, transcript_message, msdyn_copilotevent, msdyn_copilotinteraction
 -- parameters: none
 -- columns:
 --   request_key: what the rows of a request share
@@ -16,6 +16,7 @@
 --   first_row_at: when the service recorded anything of it first
 --   responses: Generated events; 0 for a rating or a copy whose response is not in the lake
 --   response_status_code: 20000 is success; of several that of a failure; null where the service gave none
+--   answer_seconds: from the last message of the person before it to the first of Copilot, where a chat has both
 --   viewed: ViewHistory, ExpandTile or CheckSources
 --   used_copy: Copy or ManualCopy
 --   used_any: used_copy, or SendToCustomer, EditAndSend, AcceptSuggestion or KeepIt
@@ -24,9 +25,11 @@
 --   auto_prompted: 1 if Copilot began by itself; null where the service does not say
 --   rating: up, down or cleared: the last of the request's ratings; null if it has none
 --   has_verbatim: 1 if any of its ThumbsDown rows has text
+--   source_count: sources that Copilot's messages cite; null without messages
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   for_table, for_id: the row that Copilot was used for
 --   response_source_category, response_source_sub_category: what the response was made from
+--   first_week, last_week: the UTC weeks of the files of its first and last row or message, such as a late rating
 --   week_start: the UTC week of the files of its first response, else of its first row
 WITH activity AS (
   SELECT
@@ -72,14 +75,43 @@ request AS (
     min(ctx_response_source_category) FILTER (WHERE responder > 0) AS response_source_category,
     min(ctx_response_source_sub_category) FILTER (WHERE responder > 0) AS response_source_sub_category,
     coalesce(min(week_start) FILTER (WHERE responder = 2), min(week_start) FILTER (WHERE responder = 1),
-      min(week_start)) AS week_start
+      min(week_start)) AS week_start,
+    min(week_start) AS first_week,
+    max(week_start) AS last_week
   FROM activity
   GROUP BY request_key
 ),
+-- Whatever became of the rows that have it.
 label AS (
   SELECT scenario, max(scenario_label) AS scenario_label
-  FROM copilot_activity
+  FROM (
+    SELECT msdyn_scenariotype AS scenario, msdyn_scenariotype_label AS scenario_label FROM msdyn_copilotevent
+    UNION ALL
+    SELECT msdyn_scenariotype, msdyn_scenariotype_label FROM msdyn_copilotinteraction
+  ) AS row_of
   GROUP BY scenario
+),
+-- The messages of a request, of a chat that was kept.
+chat AS (
+  SELECT
+    request_id,
+    seconds_between(max(CASE WHEN role = 'user' AND sent_at <= answered_at THEN sent_at END), min(answered_at))
+      AS answer_seconds,
+    CAST(sum(CASE WHEN role = 'bot' THEN source_count END) AS BIGINT) AS source_count,
+    min(week_start) AS first_week,
+    max(week_start) AS last_week
+  FROM (
+    SELECT
+      request_id,
+      role,
+      sent_at,
+      source_count,
+      week_start,
+      min(CASE WHEN role = 'bot' THEN sent_at END) OVER (PARTITION BY request_id) AS answered_at
+    FROM transcript_message
+    WHERE request_id <> ''
+  ) AS message
+  GROUP BY request_id
 ),
 -- By the representative's clock, which the service's follows late and out of order.
 rating AS (
@@ -94,11 +126,27 @@ rating AS (
         version_number DESC NULLS LAST, event_id DESC, partition_id DESC) AS place
   FROM copilot_activity
   WHERE kind IN (100230301, 100230302, 100230303)
+),
+-- A join holds the side that is written first in memory: the smaller one.
+rated AS (
+  SELECT request.*, rating.rating, rating.has_verbatim
+  FROM rating
+  RIGHT JOIN request ON rating.request_key = request.request_key AND rating.place = 1
+),
+answered AS (
+  SELECT
+    rated.*,
+    chat.answer_seconds,
+    chat.source_count,
+    chat.first_week AS first_chat_week,
+    chat.last_week AS last_chat_week
+  FROM chat
+  RIGHT JOIN rated ON chat.request_id = rated.request_id
 )
 SELECT
-  request.request_key,
+  request_key,
   request_id,
-  request.scenario,
+  answered.scenario,
   label.scenario_label,
   agent,
   CAST(is_human AS INTEGER) AS is_human,
@@ -107,6 +155,7 @@ SELECT
   first_row_at,
   CASE WHEN is_human = 1 THEN responses_to_people ELSE other_responses END AS responses,
   response_status_code,
+  answer_seconds,
   CAST(CASE WHEN viewed > is_human THEN 1 ELSE 0 END AS INTEGER) AS viewed,
   CAST(CASE WHEN used_copy > is_human THEN 1 ELSE 0 END AS INTEGER) AS used_copy,
   CAST(CASE WHEN used_any > is_human THEN 1 ELSE 0 END AS INTEGER) AS used_any,
@@ -115,15 +164,17 @@ SELECT
   CAST(CASE WHEN kept > is_human THEN 1 ELSE 0 END AS INTEGER) AS kept,
   CAST(CASE WHEN discarded > is_human THEN 1 ELSE 0 END AS INTEGER) AS discarded,
   CAST(auto_prompted AS INTEGER) AS auto_prompted,
-  rating.rating,
-  CAST(coalesce(rating.has_verbatim, 0) AS INTEGER) AS has_verbatim,
+  rating,
+  CAST(coalesce(answered.has_verbatim, 0) AS INTEGER) AS has_verbatim,
+  source_count,
   transcript_id,
   transcript_data_id,
   for_table,
   for_id,
   response_source_category,
   response_source_sub_category,
+  CASE WHEN first_chat_week < answered.first_week THEN first_chat_week ELSE answered.first_week END AS first_week,
+  CASE WHEN last_chat_week > answered.last_week THEN last_chat_week ELSE answered.last_week END AS last_week,
   week_start
-FROM request
-LEFT JOIN rating ON rating.request_key = request.request_key AND rating.place = 1
-LEFT JOIN label ON label.scenario = request.scenario
+FROM label
+RIGHT JOIN answered ON label.scenario = answered.scenario

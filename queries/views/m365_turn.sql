@@ -20,6 +20,7 @@
 --   context_count, link_count, attachment_count: of prompt and responses together
 --   prompt_length, response_length: characters of text; null without a prompt or a response
 --   locale: of the prompt, else of a response
+--   last_week: the UTC week of the files of its last row
 --   week_start: the UTC week of the files of its first row
 WITH interaction AS (
   SELECT
@@ -53,6 +54,7 @@ turn AS (
     CAST(sum(character_length(text)) FILTER (WHERE is_prompt = 1) AS BIGINT) AS prompt_length,
     CAST(sum(character_length(text)) FILTER (WHERE is_response = 1) AS BIGINT) AS response_length,
     coalesce(min(locale) FILTER (WHERE is_prompt = 1), min(locale)) AS locale,
+    max(week_start) AS last_week,
     min(week_start) AS week_start
   FROM interaction
   WHERE is_prompt + is_response > 0
@@ -79,5 +81,6 @@ SELECT
   prompt_length,
   response_length,
   locale,
+  last_week,
   week_start
 FROM turn

@@ -163,6 +163,7 @@ fn another_tool_may_compact_and_vacuum_during_runs() {
         }
         world.check_keys();
         world.check_complete();
+        world.check_views();
     }
     assert!(committed > 3 * phases, "{committed} commits of the other tool, {refused} that it lost");
 }
@@ -185,6 +186,7 @@ fn another_tool_may_delete_at_once_what_is_being_read() {
     world.extract(&[], 0);
     world.check_keys();
     world.check_complete();
+    world.check_views();
 }
 
 #[test]

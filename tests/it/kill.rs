@@ -55,6 +55,7 @@ fn a_killed_run_and_its_rerun() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     world.check_lake();
     world.check_complete();
+    world.check_views();
     let failed = world.sql("SELECT count(*) FROM payload WHERE status = 'failed'");
     assert_eq!(failed, [["0"]]);
     // A run is in the ledger before it asks for a page, and a killed one keeps its null, unless it was killed after its end.
@@ -156,6 +157,7 @@ fn a_signal_stops_a_run_that_the_next_one_completes() {
     world.extract(&[], 0);
     world.check_lake();
     world.check_complete();
+    world.check_views();
     let outcomes = world.sql("SELECT outcome, count(*) FROM extraction_run GROUP BY 1 ORDER BY 1");
     assert_eq!(outcomes, [["complete", "1"], ["partial", "2"]]);
 }

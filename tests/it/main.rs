@@ -24,6 +24,7 @@
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `status`: how fresh and complete a lake is, for people and monitors.
+//! - `derived`: materialized views, after runs of every kind.
 //! - `report`: the page that `report` writes, and what a browser makes of it.
 //! - `damaged`: lakes with missing files.
 //! - `lake_states`: every state of a lake, crossed with every command.
@@ -50,6 +51,7 @@ mod batches;
 mod checked;
 mod damaged;
 mod demo;
+mod derived;
 mod dictionary;
 mod disk;
 mod faults;

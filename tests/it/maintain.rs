@@ -155,6 +155,7 @@ fn files_become_few_and_every_reader_sees_the_same_rows() {
     world.extract(&[], 0);
     world.check_lake();
     world.check_complete();
+    world.check_views();
 }
 
 #[test]

@@ -87,10 +87,12 @@ fn run(seed: u64, how: &str) {
         }
     }
     assert_eq!(complete, phases - 1);
+    world.check_views();
     let served = world.emulator.served();
     assert_eq!((served.columns_unlisted, served.retry_after_violations), (0, 0));
     if how != "mark" {
         delete_and_read_again(&world);
+        world.check_views();
     }
 }
 

@@ -26,7 +26,9 @@ pub(crate) async fn prepare(folder: &Path) {
     std::fs::create_dir_all(folder.join("empty")).unwrap();
     let views = duckdb_views(&open(&folder.join("empty")).await, DuckdbViews::Files).await.unwrap();
     std::fs::write(folder.join("views.sql"), views).unwrap();
-    let tables: serde_json::Map<_, _> = TABLES.iter().map(|table| (table.name.to_owned(), json!(table.key))).collect();
+    // Views are views here.
+    let tables = TABLES.iter().filter(|table| table.view_of().is_none());
+    let tables: serde_json::Map<_, _> = tables.map(|table| (table.name.to_owned(), json!(table.key))).collect();
     std::fs::write(folder.join("tables.json"), Value::from(tables).to_string()).unwrap();
 }
 

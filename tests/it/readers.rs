@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use copilot_lake_emulator::Scenario;
-use copilot_lake_tables::dataverse_tables;
+use copilot_lake_tables::{dataverse_tables, views as stored_views};
 
 use crate::harness::{World, package, python, text};
 
@@ -42,9 +42,10 @@ fn every_filter_finds_its_rows_in_every_reader() {
     world.extract(&[], 0);
     let folder = world.folder.path().to_owned();
     let (views, filters) = (folder.join("views.sql"), folder.join("filters.json"));
+    let computed = stored_views().map(|view| view.name).collect::<Vec<_>>().join(",");
     for state in ["plain", "checkpoint", "optimize"] {
         print(&world, &["query", "--duckdb-views"], "views.sql");
-        script("filters.py", &[&world.lake(), Path::new(state), &views, &filters]);
+        script("filters.py", &[&world.lake(), Path::new(state), &views, &filters, Path::new(&computed)]);
         if state == "plain" {
             continue;
         }

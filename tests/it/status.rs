@@ -197,12 +197,12 @@ fn the_fields_for_monitors_stay() {
     assert_eq!(
         fields(&found),
         "at failed_slices hints lake last_complete_at max_age_seconds payloads_due payloads_failed problems runs \
-         skipped_slices small_files tables version"
+         skipped_slices small_files stale_weeks tables version"
     );
     assert_eq!(
         fields(table(&found, "msdyn_copilotevent")),
         "age_seconds bytes failed_slices failures files payloads problem read_from read_until rows skipped_slices \
-         small_files table users"
+         small_files stale_weeks table users"
     );
     assert_eq!(fields(&table(&found, "msdyn_copilotevent")["payloads"]), "complete_weeks due failed weeks");
     assert_eq!(

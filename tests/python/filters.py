@@ -1,10 +1,11 @@
 """Filters on every column of every table find the same rows in every reader.
 
-usage: filters.py LAKE STATE VIEWS_SQL FILTERS_JSON
+usage: filters.py LAKE STATE VIEWS_SQL FILTERS_JSON VIEW,...
 
 STATE         what is done first to every table by deltalake: plain (nothing), checkpoint, optimize (compaction, Z-ORDER)
 VIEWS_SQL     what `copilot-lake query --duckdb-views` prints is expected here; in state optimize it was made before
 FILTERS_JSON  written: the filters as SQL with the rows that each finds, for the readers that are asked elsewhere
+VIEW          a table that other sessions compute, under the same name, without the columns that only its files have
 """
 
 import json
@@ -17,8 +18,8 @@ import polars
 from deltalake import DeltaTable
 from filter_cases import as_arrow, as_sql, ask_polars, expected, filters_of
 
-lake, state, views, output = sys.argv[1:]
-lake = pathlib.Path(lake)
+lake, state, views, output, computed = sys.argv[1:]
+lake, computed = pathlib.Path(lake), computed.split(",")
 tables = sorted(path.parent.name for path in lake.glob("*/_delta_log"))
 
 
@@ -62,7 +63,8 @@ for table in tables:
         for by in filters_of(values):
             sql = as_sql(field.name, *by)
             filters.append({"table": table, "column": field.name, "by": by, "sql": sql, "rows": expected(column, *by)})
-    everything += [{key: each[key] for key in ("table", "sql", "rows")} for each in filters]
+    if table not in computed:
+        everything += [{key: each[key] for key in ("table", "sql", "rows")} for each in filters]
     if rows.num_rows == 0:
         continue
 
@@ -76,7 +78,7 @@ for table in tables:
     connection.register("log", dataset)
     compare(table, "DuckDB over pyarrow", filters, ask_duckdb(connection, "log", filters))
     connection.unregister("log")
-    if state == "plain":
+    if state == "plain" and table not in computed:
         compare(table, "DuckDB over files", filters, ask_duckdb(connection, f'"{table}"', filters))
     files = polars.scan_parquet(delta.file_uris(), hive_partitioning="week_start" in rows.schema.names)
     compare(table, "Polars over files", filters, ask_polars(files, filters))

@@ -68,6 +68,7 @@ impl ColumnBuilder {
                 Self::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(column.ty.data_type()))
             }
             Type::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
+            Type::Date => unreachable!("no service sends dates"),
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `graph/` | histories of Microsoft 365 Copilot, user by user |
 //! | `ledger/` | the bookkeeping tables: runs, slices, rejects |
 //! | `replay/` | the archive of raw pages, and reading it again |
+//! | `views/` | materialized views, made after the rows |
 //! | `status/` | how fresh and complete a lake is |
 
 mod background;
@@ -39,6 +40,7 @@ mod slice_error;
 mod status;
 #[cfg(test)]
 mod test_lake;
+mod views;
 
 pub use check::check;
 pub use error::Error;
@@ -54,3 +56,4 @@ pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Sett
 pub use status::{
     FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, TableStatus, UserCounts, status,
 };
+pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewError, ViewMaker, ViewPart, ViewParts};

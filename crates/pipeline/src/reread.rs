@@ -17,9 +17,13 @@ pub(crate) async fn reread<T, E: StdError + 'static, F: Future<Output = Result<T
 
 /// Whether the error says that another tool removed such a file.
 pub(crate) fn is_outdated(error: &(dyn StdError + 'static)) -> bool {
-    let of_lake = match error.downcast_ref() {
+    matches!(lake_error(error), Some(LakeError::FileRemoved { .. }))
+}
+
+/// The error of the lake that it is, if so.
+pub(crate) fn lake_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e LakeError> {
+    match error.downcast_ref() {
         Some(Error::Lake(error)) => Some(error),
         _ => error.downcast_ref(),
-    };
-    matches!(of_lake, Some(LakeError::FileRemoved { .. }))
+    }
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::ledger::runs::FULL;
+use crate::views::view_maker::ViewMaker;
 
 /// Turns true when the run is to stop: nothing new is requested, and what is complete is committed.
 pub type Stop = watch::Receiver<bool>;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub jobs: Vec<ServiceJob>,
     /// Which rows this run reads.
     pub options: RunOptions,
+    /// What makes the materialized views when the rows are in; without it they stay as they are.
+    pub view_maker: Option<ViewMaker>,
 }
 
 /// What to read from a service.

@@ -41,7 +41,8 @@ pub(crate) enum TableFiles {
 /// empty view. A table that cannot be read is a view that says why when it is asked.
 pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Error> {
     let mut tables = Vec::with_capacity(TABLES.len());
-    for table in TABLES {
+    // The views themselves are below, and never behind what they are made from.
+    for table in TABLES.iter().filter(|table| table.view_of().is_none()) {
         let files_of_table = match lake.files(table).await {
             Ok(files) if views == DuckdbViews::Files => {
                 TableFiles::Files(files.into_iter().map(|file| file.path).collect())

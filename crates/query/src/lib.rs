@@ -9,8 +9,10 @@ mod error;
 mod fallible;
 mod functions;
 mod lake_table;
+mod materialized;
 mod one_row;
 mod parameter;
+mod row_groups;
 mod session;
 mod shipped;
 mod statement;
@@ -19,9 +21,10 @@ mod value_failure;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
+pub use materialized::{FreshBatch, FreshPart, fresh_parts};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
-pub use shipped::{QUERIES, Shipped, VIEWS, query};
+pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
 pub use text_parameters::TextParameters;
 
 #[cfg(test)]

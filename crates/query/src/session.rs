@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_tables::{TABLES, Table, Week};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
@@ -33,6 +33,9 @@ use crate::statement::{Headings, write_out};
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
 
+/// The most partitions of a query in a session over chosen files.
+const PARTITIONS: usize = 4;
+
 /// The lake, ready for queries: as its log was when the session was opened. Read-only.
 pub struct Session {
     context: SessionContext,
@@ -58,11 +61,44 @@ impl Session {
     ///
     /// `params` are what `getvariable('name')` finds in SQL.
     pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let mut tables = Vec::with_capacity(TABLES.len());
-        for table in TABLES {
-            tables.push((*table, lake.files(table).await));
+        let session = Self::of_tables(files(lake).await, lake.store(), params, MEMORY)?;
+        session.register_views().await
+    }
+
+    /// A session without views, which have to be registered, and with that much memory before queries spill, over the
+    /// files of those tables and weeks that are to be read. Its joins hold the side that is written first in memory: sizes
+    /// of what is grouped and filtered are guesses.
+    pub(crate) async fn over_files(
+        lake: &Lake,
+        memory: usize,
+        is_read: impl Fn(&Table, Option<Week>) -> bool,
+    ) -> Result<Self, Error> {
+        let mut tables = files(lake).await;
+        for (table, files) in &mut tables {
+            if let Ok(files) = files {
+                files.retain(|file| is_read(table, file.week));
+            }
         }
-        Self::of_tables(tables, lake.store(), params).await
+        let session = Self::of_tables(tables, lake.store(), &BTreeMap::new(), memory)?;
+        session.limit_memory();
+        Ok(session)
+    }
+
+    /// Lets queries take no more memory than their text and the session's memory say.
+    fn limit_memory(&self) {
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        let options = state.config_mut().options_mut();
+        options.optimizer.join_reordering = false;
+        // Each partition of a sort or an aggregate takes its share of the memory.
+        options.execution.target_partitions = options.execution.target_partitions.min(PARTITIONS);
+    }
+
+    /// Registers the files of a table under another name.
+    pub(crate) fn register_files(&self, name: &str, table: &'static Table, files: Vec<LakeFile>) -> Result<(), Error> {
+        let provider = Arc::new(LakeTable::new(table, files));
+        self.context.register_table(name, provider).map_err(|error| Error::parsing(&error))?;
+        Ok(())
     }
 
     /// A session over these files, whose paths start at the store's root.
@@ -73,16 +109,17 @@ impl Session {
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
-        Self::of_tables(tables, store, params).await
+        Self::of_tables(tables, store, params, MEMORY)?.register_views().await
     }
 
     /// Registers tables; one that cannot be read fails only the queries that use it.
-    async fn of_tables(
+    fn of_tables(
         tables: Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)>,
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
+        memory: usize,
     ) -> Result<Self, Error> {
-        let mut context = context().map_err(|error| Error::running(&error, FallibleParts::default))?;
+        let mut context = context(memory).map_err(|error| Error::running(&error, FallibleParts::default))?;
         let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
         context.register_object_store(&root, store);
         for function in functions(params) {
@@ -99,11 +136,14 @@ impl Session {
             });
             context.register_table(table.name, provider).map_err(|error| Error::parsing(&error))?;
         }
-        for view in VIEWS {
-            let plan = context.sql(view.sql).await.map_err(|error| Error::parsing(&error))?;
-            context.register_table(view.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
-        }
         Ok(Self { context })
+    }
+
+    async fn register_views(self) -> Result<Self, Error> {
+        for view in VIEWS {
+            self.register(view).await?;
+        }
+        Ok(self)
     }
 
     /// The complete result of a query, with its columns.
@@ -172,12 +212,13 @@ impl Session {
         Ok(())
     }
 
-    /// Registers a shipped query, after those that it reads.
-    async fn register(&self, query: &Shipped) -> Result<(), Error> {
+    /// Registers a shipped query or view, after those that it reads.
+    pub(crate) async fn register(&self, query: &Shipped) -> Result<(), Error> {
         if self.context.table_exist(query.name).map_err(|error| Error::parsing(&error))? {
             return Ok(());
         }
-        for other in query.tables().into_iter().filter_map(shipped::query) {
+        let shipped = |name: &str| shipped::query(name).or_else(|| shipped::view(name));
+        for other in query.tables().into_iter().filter_map(shipped) {
             Box::pin(self.register(other)).await?;
         }
         let plan = self.context.sql(query.sql).await.map_err(|error| Error::parsing(&error))?;
@@ -186,7 +227,16 @@ impl Session {
     }
 }
 
-fn context() -> datafusion::error::Result<SessionContext> {
+/// The files of every table. Materialized views are asked of what they are made from, and so are never behind it.
+async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)> {
+    let mut tables = Vec::with_capacity(TABLES.len());
+    for table in TABLES.iter().filter(|table| table.view_of().is_none()) {
+        tables.push((*table, lake.files(table).await));
+    }
+    tables
+}
+
+fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
     let options = config.options_mut();
     // Plain strings everywhere, so that results have the types that the tables declare.
@@ -202,7 +252,11 @@ fn context() -> datafusion::error::Result<SessionContext> {
     options.sql_parser.enable_subquery_sort_elimination = false;
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(MEMORY))).build_arc()?;
+    // What each sort keeps for merging, in every partition: a query has several.
+    let partitions = options.execution.target_partitions.max(1);
+    let kept = &mut options.execution.sort_spill_reservation_bytes;
+    *kept = (*kept).min(memory / 16 / partitions);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);
     let state = SessionStateBuilder::new()

@@ -58,11 +58,17 @@ pub static VIEWS: &[Shipped] = queries! { "views/":
     "copilot_request"
     "copilot_content"
     "m365_turn"
+    "calendar"
 };
 
 /// The shipped query of that name.
 pub fn query(name: &str) -> Option<&'static Shipped> {
     QUERIES.iter().find(|query| query.name == name)
+}
+
+/// The shipped view of that name.
+pub fn view(name: &str) -> Option<&'static Shipped> {
+    VIEWS.iter().find(|view| view.name == name)
 }
 
 impl Shipped {

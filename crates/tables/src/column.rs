@@ -17,6 +17,8 @@ pub enum Type {
     Lookup(&'static [&'static str]),
     /// Microseconds, UTC.
     Instant,
+    /// A day, without a time or a zone.
+    Date,
     /// Signed 32 bits.
     Int32,
     /// Signed 64 bits.
@@ -35,6 +37,7 @@ impl Type {
         match self {
             Self::Guid | Self::Text | Self::Lookup(_) | Self::File => DataType::Utf8,
             Self::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
             Self::Choice(_) | Self::Int32 => DataType::Int32,
             Self::Int64 => DataType::Int64,
             Self::Decimal => DataType::Decimal128(38, 12),
@@ -135,6 +138,10 @@ impl Column {
 
     pub(crate) const fn instant(name: &'static str) -> Self {
         Self::new(name, Type::Instant).unique()
+    }
+
+    pub(crate) const fn date(name: &'static str) -> Self {
+        Self::new(name, Type::Date)
     }
 
     pub(crate) const fn int32(name: &'static str) -> Self {

@@ -76,6 +76,11 @@ const DECLARED: &[Join] = &[
     Join::new("ai_interaction_context", INTERACTION, "ai_interaction", INTERACTION),
     Join::new("ai_interaction_link", INTERACTION, "ai_interaction", INTERACTION),
     Join::new("ai_interaction_mention", INTERACTION, "ai_interaction", INTERACTION),
+    Join::new("copilot_request", &["user_id"], "systemuser", &["systemuserid"]),
+    Join::new("copilot_request", &["transcript_id"], "msdyn_copilottranscript", &["activityid"]),
+    Join::new("copilot_request", &["request_id"], "msdyn_copilotevent", &["msdyn_scenariorequestid"]),
+    Join::new("m365_turn", &["user_id"], "graph_user", &["user_id"]),
+    Join::new("m365_turn", &["user_id", "session_id"], "ai_interaction", &["user_id", "session_id"]),
     Join::new("extraction_slice", &["run_id"], "extraction_run", &["run_id"]),
     Join::new("rejected_record", &["run_id"], "extraction_run", &["run_id"]),
 ];

@@ -7,6 +7,17 @@ use arrow_schema::{Schema, SchemaRef};
 use crate::column::{Column, JsonColumn, Type};
 use crate::time::TimeOf;
 
+/// What a layout adds to the columns of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayoutKind {
+    /// Of a service's rows: `deleted_at` and `extra_json`.
+    Mirror,
+    /// Of a materialized view: neither.
+    View,
+    /// Of other rows: `extra_json`.
+    Other,
+}
+
 /// Where the values of a stored field come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Origin {
@@ -56,8 +67,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a table with these columns, of which `key` and `version` name some; a `mirror` has `deleted_at`.
-    pub(crate) fn new(columns: &'static [Column], key: &[&str], version: &[&str], time: TimeOf, mirror: bool) -> Self {
+    /// The layout of a table with these columns, of which `key` and `version` name some.
+    pub(crate) fn new(
+        columns: &'static [Column],
+        key: &[&str],
+        version: &[&str],
+        time: TimeOf,
+        kind: LayoutKind,
+    ) -> Self {
         let mut fields = Vec::new();
         for column in columns.iter().filter(|column| column.required) {
             push_column(&mut fields, column);
@@ -69,14 +86,19 @@ impl Layout {
         for column in columns.iter().filter(|column| !column.required) {
             push_column(&mut fields, column);
         }
-        let doc = "When this version of the row was read from the service.";
+        let doc = match kind {
+            LayoutKind::View => "When the row was made, or last came out different.",
+            _ => "When this version of the row was read from the service.",
+        };
         push(&mut fields, "extracted_at", Type::Instant, doc, Origin::ExtractedAt);
-        if mirror {
+        if kind == LayoutKind::Mirror {
             let doc = "When the row was found to be gone at the service.";
             push(&mut fields, "deleted_at", Type::Instant, doc, Origin::DeletedAt);
         }
-        let doc = "Properties that the definition does not know, as a JSON object; null when there are none.";
-        push(&mut fields, "extra_json", Type::Text, doc, Origin::ExtraJson);
+        if kind != LayoutKind::View {
+            let doc = "Properties that the definition does not know, as a JSON object; null when there are none.";
+            push(&mut fields, "extra_json", Type::Text, doc, Origin::ExtraJson);
+        }
 
         let schema = fields.iter().map(|field| {
             let required = matches!(field.origin, Origin::Column(column) if column.required);

@@ -23,6 +23,7 @@ mod layout;
 mod service;
 mod table;
 mod time;
+mod view;
 mod week;
 
 pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, Labels, SCENARIO_TYPE};
@@ -40,8 +41,9 @@ pub use join::{Join, joins};
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
 pub use service::{MAX_FILE_BYTES, MAX_PAGE_BYTES, Service};
-pub use table::{Source, Table};
+pub use table::{OWN_SOURCE, Source, Table};
 pub use time::TimeOf;
+pub use view::{CALENDAR, CALENDAR_WEEKS, COPILOT_REQUEST, M365_TURN};
 pub use week::Week;
 
 /// The version of the lake's layout; within one version columns are only added.
@@ -68,6 +70,9 @@ pub static TABLES: &[&Table] = &[
     &AI_INTERACTION_LINK,
     &AI_INTERACTION_MENTION,
     &GRAPH_USER,
+    &COPILOT_REQUEST,
+    &M365_TURN,
+    &CALENDAR,
     &EXTRACTION_RUN,
     &EXTRACTION_SLICE,
     &REJECTED_RECORD,
@@ -76,6 +81,11 @@ pub static TABLES: &[&Table] = &[
 /// The tables that mirror those of Dataverse.
 pub fn dataverse_tables() -> impl Iterator<Item = &'static Table> {
     TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. }))
+}
+
+/// The materialized views, in the order in which they are made.
+pub fn views() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().copied().filter(|table| table.view_of().is_some())
 }
 
 /// A table that is read slice by slice, and the tables whose rows arrive with its own: those that are derived from it,

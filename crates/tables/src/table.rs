@@ -3,9 +3,12 @@
 use std::sync::OnceLock;
 
 use crate::column::{Column, Type};
-use crate::layout::Layout;
+use crate::layout::{Layout, LayoutKind};
 use crate::service::Service;
 use crate::time::TimeOf;
+
+/// The name that `source` columns of the bookkeeping tables give to what the program makes itself.
+pub const OWN_SOURCE: &str = "lake";
 
 /// Where a table's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,12 @@ pub enum Source {
     DerivedFromFiles {
         /// The service.
         of: Service,
+    },
+    /// The shipped view of its name, materialized: a pure function of other tables, made anew for weeks in which their
+    /// rows have changed.
+    View {
+        /// The tables that it reads.
+        of: &'static [&'static str],
     },
     /// Written by the program about its own work.
     Bookkeeping,
@@ -89,7 +98,14 @@ impl Table {
 
     /// Every stored column in order, with its Arrow schema and Parquet settings.
     pub fn layout(&'static self) -> &'static Layout {
-        self.layout.get_or_init(|| Layout::new(self.columns, self.key, self.version, self.time, self.is_mirror()))
+        self.layout.get_or_init(|| {
+            let kind = match self.source {
+                Source::Dataverse { .. } => LayoutKind::Mirror,
+                Source::View { .. } => LayoutKind::View,
+                _ => LayoutKind::Other,
+            };
+            Layout::new(self.columns, self.key, self.version, self.time, kind)
+        })
     }
 
     /// Whether its files lie in `week_start=...` folders.
@@ -129,6 +145,14 @@ impl Table {
         matches!(self.source, Source::Bookkeeping)
     }
 
+    /// The tables that it is made from, for a materialized view.
+    pub const fn view_of(&self) -> Option<&'static [&'static str]> {
+        match self.source {
+            Source::View { of } => Some(of),
+            _ => None,
+        }
+    }
+
     /// Whether it only describes what rows of other tables refer to.
     pub const fn is_dimension(&self) -> bool {
         matches!(self.source, Source::Dimension { .. })
@@ -139,7 +163,10 @@ impl Table {
         match self.source {
             Source::Dataverse { .. } | Source::Dimension { .. } => Some(Service::Dataverse),
             Source::Graph { .. } => Some(Service::Graph),
-            Source::DerivedFromRows { .. } | Source::DerivedFromFiles { .. } | Source::Bookkeeping => None,
+            Source::DerivedFromRows { .. }
+            | Source::DerivedFromFiles { .. }
+            | Source::View { .. }
+            | Source::Bookkeeping => None,
         }
     }
 
@@ -147,7 +174,7 @@ impl Table {
     pub const fn source_name(&self) -> &'static str {
         match self.service() {
             Some(service) => service.name(),
-            None => "lake",
+            None => OWN_SOURCE,
         }
     }
 

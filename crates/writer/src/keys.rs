@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::hash::Hash;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -41,6 +41,7 @@ impl KeyColumn {
         Ok(match array.data_type() {
             DataType::Utf8 => Self::Text(array.as_string::<i32>().clone()),
             DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>().clone()),
+            DataType::Date32 => Self::Int32(array.as_primitive::<Date32Type>().reinterpret_cast()),
             DataType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().clone()),
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Self::Int64(array.as_primitive::<TimestampMicrosecondType>().reinterpret_cast())

@@ -165,6 +165,12 @@ impl Lake {
         Ok(self.inner.log(table).snapshot().await?.is_some())
     }
 
+    /// The newest version of a table that is known; `None` when there is no table yet.
+    pub async fn version(&self, table: &'static Table) -> Result<Option<i64>, Error> {
+        let snapshot = self.inner.log(table).snapshot().await?;
+        Ok(snapshot.and_then(|snapshot| i64::try_from(snapshot.version).ok()))
+    }
+
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
         let file = |file: &Arc<DataFile>| LakeFile {
@@ -174,6 +180,15 @@ impl Lake {
             week: file.week,
         };
         Ok(self.inner.log(table).files().await?.iter().map(file).collect())
+    }
+
+    /// Reads the log of a table again.
+    ///
+    /// # Errors
+    /// Reading the log.
+    pub async fn reload(&self, table: &'static Table) -> Result<(), Error> {
+        self.inner.log(table).reload().await?;
+        Ok(())
     }
 
     /// Whether a file that was part of a table is so no more: another tool, or another run, removed it. Reads the log of
@@ -188,14 +203,13 @@ impl Lake {
     }
 
     /// A fingerprint of each week's rows: it changes when rows are added, replaced or removed, and stays when this
-    /// program merges files. After a compaction by another tool it is another one.
+    /// program merges files. After a compaction by another tool it is another one. A table without weeks has one, under
+    /// [`Week::UNKNOWN`].
     pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
         let mut prints = BTreeMap::new();
         for file in self.inner.log(table).files().await? {
-            if let Some(week) = file.week {
-                let print: &mut u64 = prints.entry(week).or_default();
-                *print = print.wrapping_add(paths::rows_id(&file.path));
-            }
+            let print: &mut u64 = prints.entry(file.week.unwrap_or(Week::UNKNOWN)).or_default();
+            *print = print.wrapping_add(paths::rows_id(&file.path));
         }
         Ok(prints)
     }

@@ -55,6 +55,84 @@ CREATE OR REPLACE ICEBERG TABLE extraction_slice
 CREATE OR REPLACE ICEBERG TABLE rejected_record
   EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'rejected_record' AUTO_REFRESH = TRUE;
 
+-- title: Days, with the weeks, months and quarters that they lie in
+-- question: Which days does the lake reach over? One row per day of every year that has rows, without gaps, as date tables of
+--   reporting tools must be. Rows of other years than 2000 to 2107 count for nothing.
+-- definition: ours
+-- tables: msdyn_copilotevent, msdyn_copilotinteraction, ai_interaction
+-- parameters: none
+-- columns:
+--   date: the day
+--   sunday_week, monday_week: the Sunday and the Monday on or before it
+--   month, quarter: the first day of its month and of its quarter
+--   year: its year
+CREATE OR REPLACE VIEW calendar AS
+WITH reach AS (
+  SELECT
+    MIN(week_start) AS first_week,
+    MAX(week_start) AS last_week
+  FROM (
+    SELECT
+      week_start
+    FROM msdyn_copilotevent
+    UNION ALL
+    SELECT
+      week_start
+    FROM msdyn_copilotinteraction
+    UNION ALL
+    SELECT
+      week_start
+    FROM ai_interaction
+  ) AS row_of
+  WHERE
+    week_start BETWEEN CAST('2000-01-02' AS DATE) AND CAST('2107-12-18' AS DATE)
+), digit AS (
+  SELECT
+    n
+  FROM (VALUES
+    (0),
+    (1),
+    (2),
+    (3),
+    (4),
+    (5),
+    (6),
+    (7),
+    (8),
+    (9)) AS digits(n)
+), number AS (
+  SELECT
+    CAST(tenthousands.n * 10000 + thousands.n * 1000 + hundreds.n * 100 + tens.n * 10 + ones.n AS INT) AS n
+  FROM digit AS tenthousands
+  CROSS JOIN digit AS thousands
+  CROSS JOIN digit AS hundreds
+  CROSS JOIN digit AS tens
+  CROSS JOIN digit AS ones
+  WHERE
+    tenthousands.n < 4
+), day AS (
+  SELECT
+    first_week - 371 + n AS day,
+    first_week - 371 + CAST(n - n % 7 AS INT) AS sunday_week,
+    first_week - 377 + CAST(n + 6 - (
+      n + 6
+    ) % 7 AS INT) AS monday_week,
+    CAST(DATE_TRUNC('YEAR', first_week) AS DATE) AS first_year,
+    CAST(DATE_TRUNC('YEAR', last_week + 6) AS DATE) AS last_year
+  FROM reach
+  CROSS JOIN number
+)
+SELECT
+  day AS date,
+  sunday_week,
+  monday_week,
+  CAST(DATE_TRUNC('MONTH', day) AS DATE) AS month,
+  CAST(DATE_TRUNC('QUARTER', day) AS DATE) AS quarter,
+  CAST(DATE_PART(YEAR, day) AS INT) AS year
+FROM day
+WHERE
+  CAST(DATE_TRUNC('YEAR', day) AS DATE) BETWEEN first_year AND last_year;
+
 -- title: What representatives and agents did with Copilot
 -- question: What happened, one thing at a time? One row per interaction in Dynamics 365 Customer Service: a response, a
 --   rating, a copy and so on, of the newer store and the older one. Every Dynamics question is asked of this view. Rows
@@ -339,7 +417,7 @@ WHERE
 --   Where people and agents share a request, it is the person's if Copilot responded to the person, and only the
 --   person's rows count, but for the rating. Flags are 1 or 0.
 -- definition: Microsoft's events; a request, and the final rating of one, are ours
--- tables: copilot_activity
+-- tables: copilot_activity, transcript_message, msdyn_copilotevent, msdyn_copilotinteraction
 -- parameters: none
 -- columns:
 --   request_key: what the rows of a request share
@@ -352,6 +430,7 @@ WHERE
 --   first_row_at: when the service recorded anything of it first
 --   responses: Generated events; 0 for a rating or a copy whose response is not in the lake
 --   response_status_code: 20000 is success; of several that of a failure; null where the service gave none
+--   answer_seconds: from the last message of the person before it to the first of Copilot, where a chat has both
 --   viewed: ViewHistory, ExpandTile or CheckSources
 --   used_copy: Copy or ManualCopy
 --   used_any: used_copy, or SendToCustomer, EditAndSend, AcceptSuggestion or KeepIt
@@ -360,9 +439,11 @@ WHERE
 --   auto_prompted: 1 if Copilot began by itself; null where the service does not say
 --   rating: up, down or cleared: the last of the request's ratings; null if it has none
 --   has_verbatim: 1 if any of its ThumbsDown rows has text
+--   source_count: sources that Copilot's messages cite; null without messages
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   for_table, for_id: the row that Copilot was used for
 --   response_source_category, response_source_sub_category: what the response was made from
+--   first_week, last_week: the UTC weeks of the files of its first and last row or message, such as a late rating
 --   week_start: the UTC week of the files of its first response, else of its first row
 CREATE OR REPLACE VIEW copilot_request AS
 WITH activity AS (
@@ -403,7 +484,9 @@ WITH activity AS (
     MAX(for_id) AS for_id,
     MIN(IFF(responder > 0, ctx_response_source_category, NULL)) AS response_source_category,
     MIN(IFF(responder > 0, ctx_response_source_sub_category, NULL)) AS response_source_sub_category,
-    COALESCE(MIN(IFF(responder = 2, week_start, NULL)), MIN(IFF(responder = 1, week_start, NULL)), MIN(week_start)) AS week_start
+    COALESCE(MIN(IFF(responder = 2, week_start, NULL)), MIN(IFF(responder = 1, week_start, NULL)), MIN(week_start)) AS week_start,
+    MIN(week_start) AS first_week,
+    MAX(week_start) AS last_week
   FROM activity
   GROUP BY
     request_key
@@ -411,9 +494,40 @@ WITH activity AS (
   SELECT
     scenario,
     MAX(scenario_label) AS scenario_label
-  FROM copilot_activity
+  FROM (
+    SELECT
+      msdyn_scenariotype AS scenario,
+      msdyn_scenariotype_label AS scenario_label
+    FROM msdyn_copilotevent
+    UNION ALL
+    SELECT
+      msdyn_scenariotype,
+      msdyn_scenariotype_label
+    FROM msdyn_copilotinteraction
+  ) AS row_of
   GROUP BY
     scenario
+), chat AS (
+  SELECT
+    request_id,
+    CAST(DATEDIFF(MICROSECOND, MAX(CASE WHEN role = 'user' AND sent_at <= answered_at THEN sent_at END), MIN(answered_at)) AS DOUBLE) / 1000000 AS answer_seconds,
+    CAST(SUM(CASE WHEN role = 'bot' THEN source_count END) AS BIGINT) AS source_count,
+    MIN(week_start) AS first_week,
+    MAX(week_start) AS last_week
+  FROM (
+    SELECT
+      request_id,
+      role,
+      sent_at,
+      source_count,
+      week_start,
+      MIN(CASE WHEN role = 'bot' THEN sent_at END) OVER (PARTITION BY request_id) AS answered_at
+    FROM transcript_message
+    WHERE
+      request_id <> ''
+  ) AS message
+  GROUP BY
+    request_id
 ), rating AS (
   SELECT
     request_key,
@@ -426,11 +540,29 @@ WITH activity AS (
   FROM copilot_activity
   WHERE
     kind IN (100230301, 100230302, 100230303)
+), rated AS (
+  SELECT
+    request.*,
+    rating.rating,
+    rating.has_verbatim
+  FROM rating
+  RIGHT JOIN request
+    ON rating.request_key = request.request_key AND rating.place = 1
+), answered AS (
+  SELECT
+    rated.*,
+    chat.answer_seconds,
+    chat.source_count,
+    chat.first_week AS first_chat_week,
+    chat.last_week AS last_chat_week
+  FROM chat
+  RIGHT JOIN rated
+    ON chat.request_id = rated.request_id
 )
 SELECT
-  request.request_key,
+  request_key,
   request_id,
-  request.scenario,
+  answered.scenario,
   label.scenario_label,
   agent,
   CAST(is_human AS INT) AS is_human,
@@ -439,6 +571,7 @@ SELECT
   first_row_at,
   CASE WHEN is_human = 1 THEN responses_to_people ELSE other_responses END AS responses,
   response_status_code,
+  answer_seconds,
   CAST(CASE WHEN viewed > is_human THEN 1 ELSE 0 END AS INT) AS viewed,
   CAST(CASE WHEN used_copy > is_human THEN 1 ELSE 0 END AS INT) AS used_copy,
   CAST(CASE WHEN used_any > is_human THEN 1 ELSE 0 END AS INT) AS used_any,
@@ -447,20 +580,21 @@ SELECT
   CAST(CASE WHEN kept > is_human THEN 1 ELSE 0 END AS INT) AS kept,
   CAST(CASE WHEN discarded > is_human THEN 1 ELSE 0 END AS INT) AS discarded,
   CAST(auto_prompted AS INT) AS auto_prompted,
-  rating.rating,
-  CAST(COALESCE(rating.has_verbatim, 0) AS INT) AS has_verbatim,
+  rating,
+  CAST(COALESCE(answered.has_verbatim, 0) AS INT) AS has_verbatim,
+  source_count,
   transcript_id,
   transcript_data_id,
   for_table,
   for_id,
   response_source_category,
   response_source_sub_category,
+  CASE WHEN first_chat_week < answered.first_week THEN first_chat_week ELSE answered.first_week END AS first_week,
+  CASE WHEN last_chat_week > answered.last_week THEN last_chat_week ELSE answered.last_week END AS last_week,
   week_start
-FROM request
-LEFT JOIN rating
-  ON rating.request_key = request.request_key AND rating.place = 1
-LEFT JOIN label
-  ON label.scenario = request.scenario;
+FROM label
+RIGHT JOIN answered
+  ON label.scenario = answered.scenario;
 
 -- title: Prompts to Microsoft 365 Copilot with their answers
 -- question: What was asked, and how was it answered? One row per prompt and the responses to it, paired by request within a
@@ -484,6 +618,7 @@ LEFT JOIN label
 --   context_count, link_count, attachment_count: of prompt and responses together
 --   prompt_length, response_length: characters of text; null without a prompt or a response
 --   locale: of the prompt, else of a response
+--   last_week: the UTC week of the files of its last row
 --   week_start: the UTC week of the files of its first row
 CREATE OR REPLACE VIEW m365_turn AS
 WITH interaction AS (
@@ -521,6 +656,7 @@ WITH interaction AS (
     CAST(SUM(IFF(is_prompt = 1, LENGTH(text), NULL)) AS BIGINT) AS prompt_length,
     CAST(SUM(IFF(is_response = 1, LENGTH(text), NULL)) AS BIGINT) AS response_length,
     COALESCE(MIN(IFF(is_prompt = 1, locale, NULL)), MIN(locale)) AS locale,
+    MAX(week_start) AS last_week,
     MIN(week_start) AS week_start
   FROM interaction
   WHERE
@@ -551,5 +687,6 @@ SELECT
   prompt_length,
   response_length,
   locale,
+  last_week,
   week_start
 FROM turn;

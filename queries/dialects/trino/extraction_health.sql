@@ -33,7 +33,7 @@ WITH newest AS (
     ) AS place_by_reason
   FROM extraction_slice
   WHERE
-    clock <> 'payloads'
+    NOT clock IN ('payloads', 'views')
 ), scope AS (
   SELECT
     source,

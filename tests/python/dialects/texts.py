@@ -65,10 +65,11 @@ class Shipped:
 
     def __init__(self, folder: pathlib.Path, tables: dict):
         """`tables` are the definitions of `copilot-lake tables`."""
-        self.schema = {name: dict(table.types) for name, table in tables.items()}
-        self.tables = list(self.schema)
         self.texts = {path.stem: path.read_text() for path in sorted(folder.glob("*.sql"))}
         views = {path.stem: path.read_text() for path in sorted((folder / "views").glob("*.sql"))}
+        # What is both is a table that holds what the view answers: here it is the view.
+        self.schema = {name: dict(table.types) for name, table in tables.items() if name not in views}
+        self.tables = list(self.schema)
         self.queries, self.views = list(self.texts), []
         self.texts |= views
         self.trees = {name: sqlglot.parse_one(text, read="duckdb") for name, text in self.texts.items()}

@@ -20,7 +20,9 @@ BLOOM = {
     "ai_interaction_context": "user_id session_id",
     "ai_interaction_link": "user_id session_id",
     "ai_interaction_mention": "user_id session_id",
+    "copilot_request": "request_key request_id user_id transcript_id",
     "graph_user": "user_id",
+    "m365_turn": "user_id session_id",
     "msdyn_conversationinsight": "msdyn_conversationinsightid msdyn_conversationid createdby ownerid",
     "msdyn_copilotevent": "msdyn_copiloteventid msdyn_scenariorequestid context_oc_session_id createdby ownerid",
     "msdyn_copilotinteraction": "msdyn_copilotinteractionid msdyn_scenariorequestid context_oc_session_id "

@@ -28,9 +28,16 @@ pub(super) fn weeks(table: &Table) -> String {
     match table.time {
         TimeOf::Column(column) => format!("by {column}"),
         TimeOf::PartitionIdOr(column) => format!("by the first date of partitionid, else {column}"),
+        TimeOf::Parent if table.view_of().is_some() => "by the first of the rows that it was made from".to_owned(),
         TimeOf::Parent => "by the row that it was derived from".to_owned(),
         TimeOf::Unpartitioned(column) => format!("none; sorted by {column}"),
     }
+}
+
+/// The views that are no tables of the lake.
+#[cfg(feature = "query")]
+pub(super) fn other_views() -> impl Iterator<Item = &'static copilot_lake_query::Shipped> {
+    copilot_lake_query::VIEWS.iter().filter(|view| copilot_lake_tables::table(view.name).is_none())
 }
 
 /// The type as SQL names it.
@@ -38,6 +45,7 @@ fn type_name(ty: Type) -> &'static str {
     match ty {
         Type::Guid | Type::Text | Type::Lookup(_) | Type::File => "string",
         Type::Instant => "timestamp",
+        Type::Date => "date",
         Type::Choice(_) | Type::Int32 => "int",
         Type::Int64 => "bigint",
         Type::Decimal => "decimal(38, 12)",

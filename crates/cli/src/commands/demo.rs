@@ -11,6 +11,7 @@ use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{DemoArgs, GlobalArgs};
 use crate::commands::extract;
+use crate::commands::views::view_maker;
 use crate::config::{Config, Sources, moment, settings};
 use crate::exit;
 use crate::output::console::Console;
@@ -116,6 +117,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
         command: "demo",
         jobs: jobs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(),
         options: RunOptions::default(),
+        view_maker: view_maker(),
     })
 }
 

@@ -78,7 +78,7 @@ fn describe(page: &mut String, table: &'static Table) {
 #[cfg(feature = "query")]
 fn views(page: &mut String) {
     page.push_str("\n# Views\n\nThe shipped queries are asked of these; in DuckDB `copilot-lake query --duckdb-views` makes them.\n");
-    for view in copilot_lake_query::VIEWS {
+    for view in super::definition::other_views() {
         page.push_str(&format!("\n## {}\n\n{}. {}\n\n", view.name, view.title(), view.question()));
         page.push_str("| column | meaning |\n|---|---|\n");
         for (names, doc) in view.columns() {

@@ -7,6 +7,7 @@ use copilot_lake_pipeline::{Report, RunOptions, Settings};
 use copilot_lake_tables::Service;
 
 use crate::args::{ExtractArgs, GlobalArgs};
+use crate::commands::views::view_maker;
 use crate::config::{Config, moment, secrecy, settings};
 use crate::exit;
 use crate::output::console::Console;
@@ -104,7 +105,7 @@ pub(crate) fn run_settings(
         return Err(problem.into());
     }
     let archive_raw = settings::archive_raw(config);
-    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options })
+    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options, view_maker: view_maker() })
 }
 
 fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {

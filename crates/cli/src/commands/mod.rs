@@ -26,3 +26,4 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod tables;
+mod views;

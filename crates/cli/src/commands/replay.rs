@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::args::{GlobalArgs, ReplayArgs};
+use crate::commands::views::view_maker;
 use crate::config::{Config, settings};
 use crate::exit;
 use crate::output::console::Console;
@@ -29,7 +30,13 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
     let archive_store = settings::stores(&config, args.path.iter().map(String::as_str))?;
-    let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, archive_store, paths: args.path };
+    let replay = copilot_lake_pipeline::ReplaySettings {
+        lake,
+        lake_options,
+        archive_store,
+        paths: args.path,
+        view_maker: view_maker(),
+    };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
         signals::stop_requested().await;

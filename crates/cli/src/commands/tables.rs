@@ -7,6 +7,8 @@ use anyhow::Result;
 use copilot_lake_query::{Parameter, QUERIES, Shipped, VIEWS};
 use copilot_lake_tables::{TABLES, Table, joins, table};
 
+#[cfg(feature = "query")]
+use super::definition::other_views;
 use super::definition::{code_sets, columns, weeks};
 use super::dictionary::dictionary;
 use crate::args::TablesArgs;
@@ -43,7 +45,7 @@ fn list() -> String {
     let text = aligned(TABLES.iter().flat_map(lines), &[]);
     #[cfg(feature = "query")]
     let text = {
-        let views = aligned(VIEWS.iter().map(|view| [view.name, view.title()]), &[]);
+        let views = aligned(other_views().map(|view| [view.name, view.title()]), &[]);
         format!("{text}\n{views}\nthe shipped queries are tables too: `copilot-lake query --list`\n")
     };
     text
@@ -53,7 +55,7 @@ fn list() -> String {
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let tables = TABLES.iter().map(|table| table.name);
     #[cfg(feature = "query")]
-    let tables = tables.chain(VIEWS.iter().chain(QUERIES).map(|shipped| shipped.name));
+    let tables = tables.chain(other_views().chain(QUERIES).map(|shipped| shipped.name));
     tables
 }
 

@@ -263,7 +263,8 @@ impl<'a> ValueContext<'a> {
             Type::Choice(set) => number(out, i64::from(random.pick(set.options).0)),
             Type::Lookup(["systemuser", ..]) => quote(out, people.get(random.below(1 << 16) as u16).id.as_bytes()),
             Type::Lookup(_) => quoted_guid(out, mix(facts.session, 5)),
-            Type::Instant => instant(out, facts.created),
+            // No table of Dataverse has columns of days.
+            Type::Instant | Type::Date => instant(out, facts.created),
             Type::Int32 | Type::Int64 => number(out, random.below(1_000) as i64),
             Type::Decimal => {
                 number(out, random.below(1_000) as i64);

@@ -101,7 +101,7 @@ impl<'a> RowProjection<'a> {
             Type::Boolean => Some(if raw == "true" { "Yes" } else { "No" }.to_owned()),
             Type::Instant => Instant::parse(&text?).map(date),
             Type::Int32 | Type::Int64 | Type::Decimal => Some(raw.to_owned()),
-            Type::Guid | Type::Text | Type::File => None,
+            Type::Guid | Type::Text | Type::File | Type::Date => None,
         }
     }
 }

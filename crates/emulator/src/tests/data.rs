@@ -32,7 +32,7 @@ async fn rows_have_exactly_the_columns_of_the_definition() {
                         value.as_str().is_some_and(copilot_lake_tables::is_guid)
                     }
                     Type::Text => value.is_string(),
-                    Type::Instant => value.as_str().and_then(Instant::parse).is_some(),
+                    Type::Instant | Type::Date => value.as_str().and_then(Instant::parse).is_some(),
                     Type::Choice(set) => value.as_i64().is_some_and(|code| set.label(code as i32).is_some()),
                     Type::Int32 | Type::Int64 => value.is_i64(),
                     Type::Decimal => value.is_number(),

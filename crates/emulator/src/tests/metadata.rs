@@ -83,7 +83,7 @@ async fn every_column_of_the_definitions_is_listed() {
             let attribute = &listed[column.name];
             let wanted = match column.ty {
                 Type::Guid => "Uniqueidentifier",
-                Type::Instant => "DateTime",
+                Type::Instant | Type::Date => "DateTime",
                 Type::Int32 => "Integer",
                 Type::Int64 => "BigInt",
                 Type::Decimal => "Decimal",

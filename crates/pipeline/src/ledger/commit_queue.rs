@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Service};
+use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, OWN_SOURCE, Service};
 use copilot_lake_writer::{Compaction, Lake, MergeMode};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::Instant;
@@ -29,7 +29,8 @@ const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
 /// How the files of slices are compacted, service by service.
 pub(crate) fn slices() -> impl Iterator<Item = Compaction> {
-    Service::ALL.into_iter().map(|service| Compaction { key: Some(("source", service.name())), ..SLICES })
+    let sources = Service::ALL.into_iter().map(Service::name).chain([OWN_SOURCE]);
+    sources.map(|source| Compaction { key: Some(("source", source)), ..SLICES })
 }
 
 /// Rows that wait to be committed, by service.

@@ -15,6 +15,8 @@ pub(crate) const TRACKING: &str = "tracking";
 /// The time column of a week of which all Files are in the lake: the week of their rows. `selection` is the fingerprint of
 /// the week's rows and payloads; empty: some of its Files are missing again.
 pub(crate) const PAYLOADS: &str = "payloads";
+/// The time column of a week of a materialized view. `selection` has the fingerprints of the rows that it was made from.
+pub(crate) const VIEWS: &str = "views";
 
 /// The earliest time of Dataverse: the first pass goes back to here when no start is configured.
 pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);

@@ -39,6 +39,8 @@ use crate::run::restart_barrier::RestartBarrier;
 use crate::run::run_id::{local_time, run_id};
 use crate::run::shutdown::Shutdown;
 use crate::settings::Stop;
+use crate::views::make_views;
+use crate::views::view_maker::ViewMaker;
 
 /// Slices in flight. Each holds a few pages, so this bounds memory.
 const SLICES_IN_FLIGHT: usize = 3;
@@ -54,6 +56,8 @@ pub struct ReplaySettings {
     pub archive_store: StoreOptions,
     /// Where archived slices are: paths or URLs of lakes, of their `_raw`, or of folders below.
     pub paths: Vec<String>,
+    /// What makes the materialized views when the rows are in; without it they stay as they are.
+    pub view_maker: Option<ViewMaker>,
 }
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
@@ -113,6 +117,7 @@ async fn replay_locked(
     for slice in &slices {
         ledger.adopt_run(&slice.about.run_id, instant(&slice.about.started_at)?).await?;
     }
+    let started_at = ledger.runs().next_start(started_at);
     ledger.start_run(&run_id, REPLAY, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: false });
 
@@ -143,6 +148,9 @@ async fn replay_locked(
     if let Err(error) = replay_all(&replayer, slices).await {
         // What was replayed before is in the lake.
         return replayer.run.ledger.flush(&replayer.run.run_id).await.and(Err(error));
+    }
+    if let Some(maker) = &replay.view_maker {
+        make_views(&replayer.run, maker).await;
     }
     end(replayer.run, begun).await
 }

@@ -195,6 +195,8 @@ async fn tables_in_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> 
         for row in (0..batch.num_rows()).filter(|row| rows.is_valid(*row) && rows.value(*row) > 0) {
             if text(&batch, "status", row) == SliceStatus::Done.name()
                 && let Some(table) = copilot_lake_tables::table(text(&batch, "table_name", row))
+                // What is lost of a view is made again.
+                && table.view_of().is_none()
                 && !known.contains(table.name)
             {
                 known.extend(written_with(table).map(|table| table.name));

@@ -35,6 +35,7 @@ use crate::replay::archive;
 use crate::replay::archive_target::ArchiveTarget;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{Settings, Stop};
+use crate::views::make_views;
 
 /// How long a service may answer nothing before it is given up.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
@@ -60,6 +61,7 @@ async fn run_locked(
     lock: &mut Option<Lock>,
 ) -> Result<Report, Error> {
     let begun = MachineInstant::now();
+    let view_maker = settings.view_maker.clone();
     let shutdown = Arc::new(Shutdown::new(stop, settings.options.deadline));
     let started = tokio::select! {
         biased;
@@ -73,6 +75,9 @@ async fn run_locked(
     let reading = services.read(&context, &restart);
     let ended_early = context.ledger.while_committing(&context.run_id, reading).await;
     archive::merge_all(&context).await;
+    if let Some(maker) = &view_maker {
+        make_views(&context, maker).await;
+    }
     small_files::merge_small_files(&context).await;
     context.finish(&services, (&command, restart.runs.is_empty()), begun, ended_early).await
 }
@@ -94,7 +99,7 @@ async fn start(
     shutdown: Arc<Shutdown>,
     lock: &mut Option<Lock>,
 ) -> Result<Option<StartedRun>, Error> {
-    let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
+    let Settings { lake, mut lake_options, archive_raw, command, jobs, options, view_maker: _ } = settings;
     let mut services = Services::new(jobs)?;
     services.adapt_lake(&mut lake_options);
     let stopping = services.stop_on(Arc::clone(&shutdown));

@@ -46,6 +46,9 @@ pub struct TableStatus {
     pub users: Option<UserCounts>,
     /// The payloads that its rows name; `None` where they name none, or payloads are not fetched.
     pub payloads: Option<PayloadStatus>,
+    /// Weeks of a materialized view that are older than the rows that it is made from: the next run makes them anew.
+    /// `None` for other tables.
+    pub stale_weeks: Option<u64>,
     /// Why the table cannot be used.
     pub problem: Option<String>,
     /// What to do about it.

@@ -29,6 +29,7 @@ use self::user_slices::UserSlices;
 use crate::error::Error;
 use crate::payloads::complete_weeks::RecordedWeeks;
 use crate::reread::reread;
+use crate::views::recorded_views::RecordedViews;
 
 /// Users without a slice within this time before the newest one are not in scope, even if no run was complete since.
 const IN_SCOPE_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
@@ -55,6 +56,7 @@ async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSt
         }
     }
     let recorded = if payloads { Some(RecordedWeeks::read(lake).await?) } else { None };
+    let views = RecordedViews::read(lake).await?;
     let mut tables = Vec::new();
     for table in TABLES.iter().copied() {
         let known = slices.remove(table.name);
@@ -67,11 +69,23 @@ async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSt
             }
             added => added?,
         }
-        if has_slices || status.rows > 0 || status.problem.is_some() {
+        if table.view_of().is_some() && status.problem.is_none() {
+            status.stale_weeks = stale_weeks(lake, &views, table).await?;
+        }
+        if has_slices || status.rows > 0 || status.problem.is_some() || status.stale_weeks > Some(0) {
             tables.push(status);
         }
     }
     Ok(LakeStatus { at: now, last_complete_at: runs.last_complete_at(), tables, runs: runs.shown() })
+}
+
+/// The weeks of a view that are older than the rows that it is made from; `None` where a table of them cannot be used.
+async fn stale_weeks(lake: &Lake, views: &RecordedViews, view: &'static Table) -> Result<Option<u64>, Error> {
+    match views.stale_weeks(lake, view).await.map_err(Error::from) {
+        Ok(weeks) => Ok(Some(weeks)),
+        Err(Error::Lake(error)) if error.remedy().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Adds what the log says of a table, and how complete its payloads are.
@@ -82,6 +96,10 @@ async fn add_files(
     now: Instant,
     status: &mut TableStatus,
 ) -> Result<(), Error> {
+    if table.view_of().is_some() {
+        // It may be somebody else's, who named it so.
+        lake.check_writable(table).await?;
+    }
     let files = lake.files(table).await?;
     status.files = files.len() as u64;
     status.rows = files.iter().map(|file| file.rows).sum();

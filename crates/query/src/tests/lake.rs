@@ -147,8 +147,8 @@ impl TestLake {
 
     pub(super) async fn session(&self, params: &[(&str, &str)]) -> Session {
         let store = LocalFileSystem::new_with_prefix(self.directory.path()).unwrap();
-        let tables =
-            TABLES.iter().map(|table| (*table, self.files.get(table.name).cloned().unwrap_or_default())).collect();
+        let tables = TABLES.iter().filter(|table| table.view_of().is_none());
+        let tables = tables.map(|table| (*table, self.files.get(table.name).cloned().unwrap_or_default())).collect();
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Session::over(tables, Arc::new(store), &params).await.unwrap()
     }

@@ -4,6 +4,7 @@ mod activity;
 mod duckdb;
 mod failures;
 mod lake;
+mod materialized;
 mod questions;
 mod sessions;
 mod statements;

@@ -30,7 +30,7 @@ async fn value(session: &Session, sql: &str) -> String {
 #[tokio::test]
 async fn every_table_is_there_and_an_empty_lake_answers() {
     let session = TestLake::of(&[]).session(&[]).await;
-    for table in TABLES {
+    for table in TABLES.iter().filter(|table| table.view_of().is_none()) {
         assert_eq!(value(&session, &format!("SELECT count(*) FROM {}", table.name)).await, "0", "{}", table.name);
         let (schema, rows) = session.sql(&format!("SELECT * FROM {}", table.name)).await.unwrap();
         let mut fields: Vec<_> = table.layout().schema().fields().iter().cloned().collect();

@@ -126,7 +126,8 @@ impl Log {
             Err(_) if !self.store.is_delta_table_location().await.map_err(&error)? => return Ok(None),
             Err(source) => return Err(error(source)),
         };
-        let unwritable = schema::unwritable_reason(self.table, loaded.protocol())?;
+        let unwritable = schema::unwritable_reason(self.table, loaded.protocol())?
+            .or_else(|| schema::foreign_reason(self.table, loaded.metadata()));
         let log = loaded.try_log_data().map_err(&error)?;
         let files = log.iter().map(|file| {
             let path = paths::in_lake(self.table, &file.object_store_path());

@@ -55,6 +55,14 @@ pub(crate) fn unwritable_reason(table: &'static Table, protocol: &Protocol) -> R
     Ok(Some(format!("it demands writer version {writer}{listed}, and this program writes 2")))
 }
 
+/// Why a table with that metadata is somebody else's, who named it as a view of this program's; `None`: it is not. Rows of
+/// a view that are not among those that it answers are removed: nobody else's may be taken for them. Every table of a view
+/// says its version, unlike tables that early versions made.
+pub(crate) fn foreign_reason(table: &Table, metadata: &Metadata) -> Option<String> {
+    let is_foreign = table.view_of().is_some() && !metadata.configuration().contains_key(VERSION);
+    is_foreign.then(|| format!("it is somebody else's table, without the property `{VERSION}`, and stays as it is"))
+}
+
 /// The metadata of a new table.
 pub(crate) fn metadata(
     table: &'static Table,
@@ -184,6 +192,7 @@ fn delta_type(ty: &DataType) -> String {
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "timestamp".to_owned(),
         DataType::Int32 => "integer".to_owned(),
         DataType::Int64 => "long".to_owned(),
+        DataType::Date32 => "date".to_owned(),
         DataType::Boolean => "boolean".to_owned(),
         DataType::Decimal128(digits, scale) => format!("decimal({digits},{scale})"),
         _ => "string".to_owned(),

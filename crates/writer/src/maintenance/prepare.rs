@@ -47,6 +47,8 @@ impl Lake {
         let Some(snapshot) = log.snapshot().await? else {
             return log.create(instance, &self.inner.storage.url, []).await;
         };
+        // Nothing is deleted from a folder that is somebody else's.
+        log.check_writable(&snapshot)?;
         // A table without partitions is one folder, cheap to list. It is written when a run ends: what that left is
         // found now.
         let list_folder = list_folders || !table.is_partitioned();

@@ -61,7 +61,8 @@ impl Lake {
             match self.inner.log(table).reload().await {
                 Ok(Some(snapshot)) => {
                     check(table, &snapshot, instance)?;
-                    survey.has_rows |= !snapshot.files.is_empty();
+                    let is_own = schema::foreign_reason(table, &snapshot.metadata).is_none();
+                    survey.has_rows |= is_own && !snapshot.files.is_empty();
                     if let Err(error) = check_definition(&self.inner.log(table), &snapshot) {
                         survey.stopped.push((table, error));
                     }
@@ -82,6 +83,15 @@ impl Lake {
         let mut files = listed.iter().filter(|file| !file.is_log && !paths::is_hidden(&file.name)).peekable();
         let file = files.peek().map(|file| file.path.clone());
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
+    }
+
+    /// Checks that a table may be written, by its log; one that does not exist may be.
+    ///
+    /// # Errors
+    /// [`Error::RaisedProtocol`] when another tool has changed it, or it is somebody else's; reading the log.
+    pub async fn check_writable(&self, table: &'static Table) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        log.snapshot().await?.map_or(Ok(()), |snapshot| log.check_writable(&snapshot))
     }
 
     /// Checks that a table's folder has all files that its log names.

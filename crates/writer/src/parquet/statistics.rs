@@ -17,6 +17,9 @@ const TEXT_CHARS: usize = 32;
 /// The years 1 to 9999 in milliseconds: not every reader knows dates beyond them.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
+/// A day in milliseconds.
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// Bounds as raw JSON, which keeps numbers of 38 digits exact.
 type ColumnBounds = BTreeMap<String, Box<RawValue>>;
 
@@ -120,6 +123,12 @@ fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Box<RawValue>, Box<R
             let (low, high) = union_of(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
             Some((raw(low)?, raw(high)?))
         }
+        DataType::Date32 => {
+            let (low, high) = union_of(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
+            let days = YEARS.start() / DAY_MILLIS..=YEARS.end() / DAY_MILLIS;
+            (days.contains(&low) && days.contains(&high)).then_some(())?;
+            Some((raw(date(low))?, raw(date(high))?))
+        }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let (low, high) = union_of(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
             let (low, cut) = (low.div_euclid(1000), high.rem_euclid(1000));
@@ -170,6 +179,12 @@ fn union_of<T: Ord>(bounds: Vec<(T, T)>) -> Option<(T, T)> {
 fn time(millis: i64) -> String {
     let second = Instant::from_seconds(millis.div_euclid(1000)).to_string();
     format!("{}.{:03}Z", second.trim_end_matches('Z'), millis.rem_euclid(1000))
+}
+
+/// `YYYY-MM-DD`, of days since 1970.
+fn date(days: i64) -> String {
+    let midnight = Instant::from_seconds(days * (DAY_MILLIS / 1000)).to_string();
+    midnight.split('T').next().unwrap_or_default().to_owned()
 }
 
 /// A text not greater than those bytes, which may be cut off inside a character.

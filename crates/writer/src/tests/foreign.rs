@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use copilot_lake_tables::{SYSTEM_USER, TABLES};
+use copilot_lake_tables::{CALENDAR, SYSTEM_USER, TABLES};
 use serde_json::{Value, json};
 
 use super::*;
@@ -248,4 +248,37 @@ async fn a_file_with_other_rows_than_its_log_says_is_named() {
     assert!(found.to_string().contains("it has 2 rows, and 3 by the log"), "{found}");
     let read = next.scan(&COPILOT_EVENT, Scan::default()).await.unwrap().try_collect::<Vec<_>>().await;
     assert_eq!(read.unwrap_err().to_string(), found.to_string(), "whoever opens it");
+}
+
+#[tokio::test]
+async fn a_table_that_is_named_as_a_view_is_somebody_elses() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("calendar/_delta_log");
+    std::fs::create_dir_all(&log).unwrap();
+    let field = json!({ "name": "date", "type": "date", "nullable": false, "metadata": {} });
+    let schema = json!({ "type": "struct", "fields": [field] }).to_string();
+    let metadata = json!({ "metaData": { "id": "11111111-2222-3333-4444-555555555555", "schemaString": schema,
+        "format": { "provider": "parquet", "options": {} }, "partitionColumns": [], "configuration": {},
+        "createdTime": now() } });
+    let mine = json!({ "add": { "path": FOREIGN, "partitionValues": {}, "size": 4, "modificationTime": now(),
+        "dataChange": true } });
+    let protocol = json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } });
+    commit(folder.path(), "calendar", &[protocol, metadata, mine]);
+    std::fs::write(folder.path().join("calendar").join(FOREIGN), "mine").unwrap();
+    let before = walk(&folder.path().join("calendar"));
+
+    let lake = open(folder.path(), LakeOptions::default()).await;
+    let survey = lake.survey(&instance()).await.unwrap();
+    assert!(!survey.has_rows, "its rows are not the lake's");
+    let [(table, error)] = &survey.stopped[..] else { panic!("{:?}", survey.stopped) };
+    assert_eq!((table.name, error.stops_table()), ("calendar", Some("calendar")));
+    assert_eq!(error.remedy(), Some(Remedy::Recreate));
+    assert!(error.to_string().contains("table calendar ") && error.to_string().contains("somebody else's"), "{error}");
+    let others: Vec<_> = TABLES.iter().copied().filter(|table| table.name != "calendar").collect();
+    assert!(lake.ready(&instance(), &others, true).await.unwrap().is_empty());
+    // Whoever takes over a lease commits to every table but this one, and nobody can adopt it.
+    lake.inner.log(&CALENDAR).fence().await.unwrap();
+    let stopped = lake.ready(&instance(), &[&CALENDAR], true).await.unwrap();
+    assert_eq!(stopped.iter().map(|(table, _)| table.name).collect::<Vec<_>>(), ["calendar"]);
+    assert_eq!(walk(&folder.path().join("calendar")), before, "nothing was written beside it");
 }

@@ -1,6 +1,6 @@
 //! What the log says of files: whole statistics, or the number of rows alone; and lakes from before that.
 
-use arrow::array::{BooleanArray, Decimal128Array, Int32Array};
+use arrow::array::{BooleanArray, Date32Array, Decimal128Array, Int32Array};
 use arrow::datatypes::{DataType, TimeUnit};
 use copilot_lake_tables::{GRAPH_USER, TABLES};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ fn two(ty: &DataType) -> (ArrayRef, [Value; 2]) {
             let values = Decimal128Array::from(vec![-1, 1_500_000_000_000]);
             (Arc::new(values.with_precision_and_scale(*precision, *scale).unwrap()), [json!(-1e-12), json!(1.5)])
         }
+        DataType::Date32 => (Arc::new(Date32Array::from(vec![-1, 20_261])), [json!("1969-12-31"), json!("2025-06-22")]),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let (low, high) = (Instant(at(1).0 + 1), Instant(at(2).0 + 1));
             (times([low, high].into_iter()), [json!("2025-06-22T00:00:01.000Z"), json!("2025-06-22T00:00:02.001Z")])

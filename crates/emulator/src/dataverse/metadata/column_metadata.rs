@@ -133,7 +133,7 @@ fn of_column(store: &TableStore, columns: &EnvironmentColumns, column: &'static 
         Type::Choice(_) => ("PicklistAttributeMetadata", "Picklist"),
         Type::Lookup(_) if name == "ownerid" => ("LookupAttributeMetadata", "Owner"),
         Type::Lookup(_) => ("LookupAttributeMetadata", "Lookup"),
-        Type::Instant => ("DateTimeAttributeMetadata", "DateTime"),
+        Type::Instant | Type::Date => ("DateTimeAttributeMetadata", "DateTime"),
         Type::Int32 => ("IntegerAttributeMetadata", "Integer"),
         Type::Int64 => ("BigIntAttributeMetadata", "BigInt"),
         Type::Decimal => ("DecimalAttributeMetadata", "Decimal"),

@@ -1,0 +1,77 @@
+//! What computes the rows of a view: a function of the caller's, who has an engine for SQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use copilot_lake_tables::{Table, Week};
+use copilot_lake_writer::Lake;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+/// Why rows of a view could not be computed. Where another tool removed a file in the meantime: the lake's error that says so.
+pub type ViewError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The stale parts of a view, one after the other. An error ends them.
+pub type ViewParts = BoxStream<'static, Result<ViewPart, ViewError>>;
+
+/// Some of the stale weeks of a view, as they should be. Weeks in which no row has changed that it is made from come before
+/// the others: who stops in between makes them once more.
+pub struct ViewPart {
+    /// The weeks; none in a view without weeks.
+    pub weeks: BTreeSet<Week>,
+    /// Whether no other part follows.
+    pub is_last: bool,
+    /// Their rows. An error ends them.
+    pub batches: BoxStream<'static, Result<ViewBatch, ViewError>>,
+}
+
+/// Some rows of a view.
+pub struct ViewBatch {
+    /// The week of the rows; `None` in a view without weeks.
+    pub week: Option<Week>,
+    /// Rows with exactly the table's schema; `extracted_at` is null.
+    pub rows: RecordBatch,
+    /// The keys of stored rows that the view has no more.
+    pub removed: RecordBatch,
+}
+
+/// The weeks, by table, whose rows are others than when a view was made; under the view's own name those of which stored
+/// rows may be lost.
+pub type ChangedWeeks = BTreeMap<&'static str, BTreeSet<Week>>;
+
+type MakeView =
+    dyn Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>> + Send + Sync;
+
+/// Computes what a materialized view lacks.
+#[derive(Clone)]
+pub struct ViewMaker(Arc<MakeView>);
+
+impl ViewMaker {
+    /// One that calls this function.
+    pub fn new(
+        make: impl Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// What a view lacks after these changes.
+    pub(crate) async fn make(
+        &self,
+        lake: Lake,
+        view: &'static Table,
+        changed: ChangedWeeks,
+    ) -> Result<ViewParts, ViewError> {
+        (self.0)(lake, view, changed).await
+    }
+}
+
+impl fmt::Debug for ViewMaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ViewMaker")
+    }
+}

@@ -1,0 +1,212 @@
+//! How the rows of a materialized view hang together, as SQL.
+//!
+//! A row of a view is made from a group of rows, such as those of one request, which may lie in several weeks.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use copilot_lake_tables::{CALENDAR, COPILOT_INTERACTION, COPILOT_REQUEST, M365_TURN, Origin, Table, WEEK_START, Week};
+
+/// How the rows of a view hang together.
+pub(crate) struct RowGroups {
+    pub(crate) view: &'static Table,
+    /// SQL of `group_key` and `week_start`, for every row that the view reads; rows without a key are their own group.
+    grouped: &'static str,
+    /// SQL of the same for the stored rows, with `first_week` and `last_week`: those of the first and the last row that they
+    /// were made from.
+    stored: &'static str,
+    /// A table whose rows may change what those of any week of the other one mean.
+    pub(crate) reaching: Option<(&'static str, &'static Table)>,
+    /// A column that depends on the rows of all groups.
+    pub(crate) label: Option<CodeLabel>,
+    /// A column and its SQL: what a stored row has in `row_time`, or in the time column of a table without weeks. In
+    /// microseconds: nanoseconds, which a type without precision means, end in the years 1677 and 2262.
+    pub(crate) time: (&'static str, &'static str),
+}
+
+/// A column of labels, one for each code in the lake.
+pub(crate) struct CodeLabel {
+    /// The column of the view that has the code.
+    pub(crate) code: &'static str,
+    /// The column that has its label.
+    column: &'static str,
+    /// SQL of the codes and their labels.
+    pub(crate) known: &'static str,
+}
+
+/// The views. Rows without a request may be the same interaction as one of the other store, whatever its week: while the
+/// older store has rows, all of them are one group. A join holds the side that is written first in memory.
+static VIEWS: &[RowGroups] = &[
+    RowGroups {
+        view: &COPILOT_REQUEST,
+        grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
+                           CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
+                    week_start \
+                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
+                  CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                              FROM msdyn_copilotevent \
+                              UNION ALL \
+                              SELECT NULL, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                              FROM msdyn_copilotinteraction) AS row_of \
+                  WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
+                  UNION ALL \
+                  SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''",
+        stored: "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
+                   week_start, first_week, last_week \
+                 FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
+                 CROSS JOIN stored_copilot_request",
+        reaching: Some(("msdyn_copilotinteractiondata", &COPILOT_INTERACTION)),
+        label: Some(CodeLabel {
+            code: "scenario",
+            column: "scenario_label",
+            known: "SELECT scenario, max(scenario_label) AS scenario_label \
+                    FROM (SELECT msdyn_scenariotype AS scenario, msdyn_scenariotype_label AS scenario_label \
+                          FROM msdyn_copilotevent \
+                          UNION ALL \
+                          SELECT msdyn_scenariotype, msdyn_scenariotype_label FROM msdyn_copilotinteraction) AS row_of \
+                    GROUP BY scenario",
+        }),
+        time: (
+            "row_time",
+            "coalesce(first_response_at, first_row_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))",
+        ),
+    },
+    RowGroups {
+        view: &M365_TURN,
+        grouped: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start \
+                  FROM ai_interaction WHERE request_id <> ''",
+        stored: "SELECT user_id || '/' || session_id || '/' || turn_key AS group_key, week_start, \
+                   week_start AS first_week, last_week \
+                 FROM stored_m365_turn",
+        reaching: None,
+        label: None,
+        time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
+    },
+    RowGroups {
+        view: &CALENDAR,
+        grouped: "",
+        stored: "",
+        reaching: None,
+        label: None,
+        time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
+    },
+];
+
+impl RowGroups {
+    /// Those of a view.
+    pub(crate) fn of_view(view: &Table) -> Option<&'static Self> {
+        VIEWS.iter().find(|groups| groups.view.name == view.name)
+    }
+
+    /// The name under which a session has the rows of the view as they are stored.
+    pub(crate) fn stored_name(&self) -> String {
+        format!("stored_{}", self.view.name)
+    }
+
+    /// The groups that have rows in several weeks, in order, with these weeks. Also those of which only stored rows know
+    /// that they had rows there. The keys of these groups, which are few, are held in memory.
+    pub(crate) fn links_sql(&self) -> String {
+        let Self { grouped, stored, .. } = self;
+        format!(
+            "WITH grouped AS ({grouped} \
+               UNION ALL SELECT group_key, week_start FROM ({stored}) AS stored \
+               UNION ALL SELECT group_key, first_week FROM ({stored}) AS stored \
+               UNION ALL SELECT group_key, last_week FROM ({stored}) AS stored) \
+             SELECT grouped.group_key, grouped.week_start \
+             FROM (SELECT group_key FROM grouped GROUP BY group_key HAVING min(week_start) <> max(week_start)) AS linked \
+             JOIN grouped ON grouped.group_key = linked.group_key \
+             GROUP BY grouped.group_key, grouped.week_start \
+             ORDER BY grouped.group_key"
+        )
+    }
+
+    /// The weeks of stored rows whose groups had rows in these weeks, as far as is known.
+    pub(crate) fn met_sql(&self, weeks: &BTreeSet<Week>) -> String {
+        let meets = ranges(weeks)
+            .into_iter()
+            .map(|(from, to)| format!("(first_week <= DATE '{to}' AND last_week >= DATE '{from}')"));
+        let meets = meets.collect::<Vec<_>>().join(" OR ");
+        format!("SELECT week_start FROM ({}) AS stored WHERE {meets} GROUP BY week_start", self.stored)
+    }
+
+    /// The weeks of stored rows whose label is another one. `label`: its SQL.
+    pub(crate) fn relabelled_sql(&self, label: &str) -> Option<String> {
+        let CodeLabel { column, .. } = self.label.as_ref()?;
+        let stored = self.stored_name();
+        Some(format!("SELECT week_start FROM {stored} WHERE {column} IS DISTINCT FROM ({label}) GROUP BY week_start"))
+    }
+
+    /// The rows of these weeks beside the keys of those that are stored there: either may be missing. `label`: the SQL of the
+    /// column of labels, if there is one.
+    pub(crate) fn fresh_sql(&self, weeks: &BTreeSet<Week>, label: Option<&str>) -> String {
+        let Self { view, time: (time_column, time), .. } = self;
+        let label = self.label.as_ref().map(|known| known.column).zip(label);
+        let (mut columns, mut keys, mut equal) = (String::new(), String::new(), String::new());
+        for field in view.layout().fields() {
+            let name = field.name.as_str();
+            let _ = match (field.origin, label) {
+                (Origin::ExtractedAt, _) => Ok(()),
+                (_, Some((column, label))) if name == column => write!(columns, "{label} AS {name}, "),
+                _ if name == *time_column => write!(columns, "{time} AS {name}, "),
+                _ => write!(columns, "{name}, "),
+            };
+        }
+        for key in view.key {
+            let _ = write!(keys, "{key} AS stored_{key}, ");
+            let _ = write!(equal, "{}made.{key} = stored.stored_{key}", if equal.is_empty() { "" } else { " AND " });
+        }
+        let (week, chosen) = match view.is_partitioned() {
+            true => (WEEK_START, format!("WHERE {WEEK_START} IN ({})", listed(weeks))),
+            false => ("CAST(NULL AS DATE) AS week_start", String::new()),
+        };
+        // The keys are held in memory.
+        format!(
+            "SELECT * FROM (SELECT {keys}1 AS is_stored FROM {} {chosen}) AS stored \
+             FULL JOIN (SELECT {columns}{week} FROM {} {chosen}) AS made ON {equal}",
+            self.stored_name(),
+            view.name
+        )
+    }
+}
+
+/// The weeks as a list of literals.
+fn listed(weeks: &BTreeSet<Week>) -> String {
+    weeks.iter().map(|week| format!("DATE '{week}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// Weeks that follow each other, as the first and the last of each series.
+fn ranges(weeks: &BTreeSet<Week>) -> Vec<(Week, Week)> {
+    let mut found: Vec<(Week, Week)> = Vec::new();
+    for &week in weeks {
+        match found.last_mut() {
+            Some((_, last)) if last.next() == week => *last = week,
+            _ => found.push((week, week)),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_materialized_view_is_known() {
+        for table in copilot_lake_tables::views() {
+            let groups = RowGroups::of_view(table).unwrap();
+            assert!(crate::VIEWS.iter().any(|view| view.name == table.name), "{}", table.name);
+            assert!(table.layout().position(groups.time.0).is_some(), "{}", table.name);
+            assert_eq!(groups.grouped.is_empty(), !table.is_partitioned(), "{}", table.name);
+            assert_eq!(groups.stored.is_empty(), !table.is_partitioned(), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn weeks_in_a_row_are_one_range() {
+        let weeks = |texts: &[&str]| texts.iter().map(|text| Week::parse(text).unwrap()).collect::<BTreeSet<_>>();
+        let found = ranges(&weeks(&["2025-06-01", "2025-06-08", "2025-06-15", "2025-06-29"]));
+        let found: Vec<_> = found.iter().map(|(from, to)| format!("{from} {to}")).collect();
+        assert_eq!(found, ["2025-06-01 2025-06-15", "2025-06-29 2025-06-29"]);
+        assert!(ranges(&BTreeSet::new()).is_empty());
+    }
+}
