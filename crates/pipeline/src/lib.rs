@@ -54,6 +54,7 @@ pub use run::run;
 pub use service_estimate::{EstimatePart, ServiceEstimate};
 pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Settings, Stop, UserSelector};
 pub use status::{
-    FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, TableStatus, UserCounts, status,
+    FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, StatusOptions, TableStatus,
+    UserCounts, status,
 };
 pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewError, ViewMaker, ViewPart, ViewParts};

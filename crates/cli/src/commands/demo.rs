@@ -117,7 +117,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
         command: "demo",
         jobs: jobs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(),
         options: RunOptions::default(),
-        view_maker: view_maker(),
+        view_maker: view_maker(&config),
     })
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn run_settings(
         return Err(problem.into());
     }
     let archive_raw = settings::archive_raw(config);
-    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options, view_maker: view_maker() })
+    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options, view_maker: view_maker(config) })
 }
 
 fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {

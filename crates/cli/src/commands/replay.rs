@@ -35,7 +35,7 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
         lake_options,
         archive_store,
         paths: args.path,
-        view_maker: view_maker(),
+        view_maker: view_maker(&config),
     };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {

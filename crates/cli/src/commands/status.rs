@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use anyhow::Result;
+use copilot_lake_pipeline::StatusOptions;
 use copilot_lake_writer::shown_location;
 
 use crate::args::{GlobalArgs, StatusArgs, StatusFormat};
 use crate::commands::lake;
+use crate::commands::views::view_maker;
 use crate::config::{Config, moment, settings};
 use crate::output::console::Console;
 use crate::output::status;
@@ -16,7 +18,8 @@ pub(crate) async fn run_status(args: &StatusArgs, global: GlobalArgs, console: &
     let started = std::time::Instant::now();
     let config = Config::from_flags(global)?;
     let lake = lake::existing(&config).await?;
-    let found = copilot_lake_pipeline::status(&lake, settings::payloads(&config), moment::now()).await?;
+    let options = StatusOptions { payloads: settings::payloads(&config), views: view_maker(&config).is_some() };
+    let found = copilot_lake_pipeline::status(&lake, options, moment::now()).await?;
     let text = match args.format {
         StatusFormat::Table => status::text(&found),
         StatusFormat::Json => {

@@ -2,9 +2,16 @@
 
 use copilot_lake_pipeline::ViewMaker;
 
+use crate::config::{Config, settings};
+
+/// What makes the views in a run with this configuration; `None`: they stay as they are.
+pub(crate) fn view_maker(config: &Config) -> Option<ViewMaker> {
+    if settings::views(config) { made_by_queries() } else { None }
+}
+
 /// Makes views by their shipped SQL.
 #[cfg(feature = "query")]
-pub(crate) fn view_maker() -> Option<ViewMaker> {
+fn made_by_queries() -> Option<ViewMaker> {
     use copilot_lake_pipeline::{ViewBatch, ViewError, ViewPart};
     use copilot_lake_query::{Error as QueryError, FreshBatch, FreshPart, fresh_parts};
     use copilot_lake_writer::{Error as LakeError, Lake};
@@ -43,6 +50,6 @@ pub(crate) fn view_maker() -> Option<ViewMaker> {
 
 /// Without queries, views stay as they are.
 #[cfg(not(feature = "query"))]
-pub(crate) fn view_maker() -> Option<ViewMaker> {
+fn made_by_queries() -> Option<ViewMaker> {
     None
 }

@@ -124,6 +124,10 @@ pub(crate) static SHARED: ConfigKey = ConfigKey::new(LAKE, "shared", ValueKind::
     .default("false")
     .doc("Give new files and folders the rights of the umask; if false, only their owner can read them");
 
+pub(crate) static VIEWS: ConfigKey = ConfigKey::new(LAKE, "views", ValueKind::Boolean)
+    .default("true")
+    .doc("Make the tables copilot_request, m365_turn and calendar; if false, those that exist stay as they are");
+
 pub(crate) static SINGLE_WRITER: ConfigKey = ConfigKey::new(LAKE, "single_writer", ValueKind::Boolean)
     .default("false")
     .doc("Write to a store that cannot keep two runs apart: never run two");
@@ -209,6 +213,7 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
     &REMOVED_FILES,
     &ARCHIVE_RAW,
     &SHARED,
+    &VIEWS,
     &SINGLE_WRITER,
     &METHOD,
     &AUTHORITY,

@@ -10,7 +10,7 @@ use super::effective::Config;
 use super::key::{
     ARCHIVE_RAW, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
     GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, LAKE_URL, OVERLAP,
-    PAGE_SIZE, PAYLOADS, REMOVED_FILES, SHARED,
+    PAGE_SIZE, PAYLOADS, REMOVED_FILES, SHARED, VIEWS,
 };
 use super::network::network;
 use super::required::{duration, list, missing, moment, text, url};
@@ -146,6 +146,11 @@ pub(crate) fn archive_raw(config: &Config) -> bool {
     matches!(config.setting(&ARCHIVE_RAW), Some(Setting { value: ConfigValue::Boolean(true), .. }))
 }
 
+/// Whether runs make the materialized views.
+pub(crate) fn views(config: &Config) -> bool {
+    !matches!(config.setting(&VIEWS), Some(Setting { value: ConfigValue::Boolean(false), .. }))
+}
+
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     let (names, origin) = match config.setting(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => {
@@ -244,6 +249,20 @@ mod tests {
         assert!(job.payloads && job.since.is_none());
         assert_eq!(job.tables.len(), dataverse_tables().count());
         assert!(!format!("{job:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_runs_make_besides_rows_is_what_was_said_or_the_default() {
+        let made = |set: &[&str]| {
+            let config = config(set);
+            [payloads(&config), views(&config), archive_raw(&config)]
+        };
+        assert_eq!(made(&[]), [true, true, false]);
+        assert_eq!(made(&["lake.views=false"]), [true, false, false]);
+        assert_eq!(
+            made(&["lake.views=true", "dataverse.payloads=false", "lake.archive_raw=true"]),
+            [false, true, true]
+        );
     }
 
     #[test]

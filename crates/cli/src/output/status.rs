@@ -38,8 +38,7 @@ pub(crate) fn json(status: &LakeStatus, lake: &str) -> String {
     put("skipped_slices", total(|table| table.open.skipped));
     put("payloads_due", total(|table| table.payloads.map_or(0, |payloads| payloads.due)));
     put("payloads_failed", total(|table| table.payloads.map_or(0, |payloads| payloads.failed)));
-    // Without queries this program makes no views: theirs are another program's to make.
-    put("stale_weeks", total(|table| table.stale_weeks.filter(|_| cfg!(feature = "query")).unwrap_or_default()));
+    put("stale_weeks", total(|table| table.stale_weeks.unwrap_or_default()));
     put("small_files", total(|table| table.small_files));
     put("problems", total(|table| u64::from(table.problem.is_some())));
     put("max_age_seconds", json!(status.tables.iter().filter(is_read_by_every_run).filter_map(age).max()));
@@ -147,8 +146,7 @@ fn hints(status: &LakeStatus) -> Vec<String> {
         }
         let failed = table.open.groups.iter().filter(|group| group.status == SliceStatus::Failed);
         hints.extend(failed.map(|group| format!("{}; the next run requests it again", words(table, group))));
-        // Without queries this program makes no views.
-        if let Some(weeks) = table.stale_weeks.filter(|weeks| *weeks > 0 && cfg!(feature = "query")) {
+        if let Some(weeks) = table.stale_weeks.filter(|weeks| *weeks > 0) {
             let weeks = counted(weeks, "week");
             hints.push(format!("{}: {weeks} not made from the newest rows; the next run makes it anew", table.table));
         }

@@ -8,6 +8,15 @@ use crate::ledger::runs::reads_service;
 use crate::ledger::windows::BEGINNING;
 use crate::report::SliceStatus;
 
+/// What the runs of a lake make besides rows. Nothing is due of what they do not make.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusOptions {
+    /// Whether payloads are fetched.
+    pub payloads: bool,
+    /// Whether materialized views are made.
+    pub views: bool,
+}
+
 /// The status of a lake.
 #[derive(Debug, Serialize)]
 pub struct LakeStatus {
@@ -47,7 +56,7 @@ pub struct TableStatus {
     /// The payloads that its rows name; `None` where they name none, or payloads are not fetched.
     pub payloads: Option<PayloadStatus>,
     /// Weeks of a materialized view that are older than the rows that it is made from: the next run makes them anew.
-    /// `None` for other tables.
+    /// `None` for other tables, or where views are not made.
     pub stale_weeks: Option<u64>,
     /// Why the table cannot be used.
     pub problem: Option<String>,

@@ -19,7 +19,7 @@ use copilot_lake_writer::{Lake, Remedy, Scan, SmallFileLimits};
 use futures::TryStreamExt as _;
 
 pub use self::lake_status::{
-    FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, TableStatus, UserCounts,
+    FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, StatusOptions, TableStatus, UserCounts,
 };
 
 use self::failures::Reasons;
@@ -42,11 +42,11 @@ const CLOCKS_DIFFER_SECONDS: i64 = 3600;
 ///
 /// # Errors
 /// Reading the ledger or the runs.
-pub async fn status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeStatus, Error> {
-    reread(|| read_status(lake, payloads, now)).await
+pub async fn status(lake: &Lake, options: StatusOptions, now: Instant) -> Result<LakeStatus, Error> {
+    reread(|| read_status(lake, options, now)).await
 }
 
-async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeStatus, Error> {
+async fn read_status(lake: &Lake, options: StatusOptions, now: Instant) -> Result<LakeStatus, Error> {
     let runs = RunHistory::read(lake).await?;
     let mut slices = BTreeMap::new();
     for service in Service::ALL {
@@ -55,8 +55,8 @@ async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSt
             false => slices.extend(table_slices_status(lake, service).await?),
         }
     }
-    let recorded = if payloads { Some(RecordedWeeks::read(lake).await?) } else { None };
-    let views = RecordedViews::read(lake).await?;
+    let recorded = if options.payloads { Some(RecordedWeeks::read(lake).await?) } else { None };
+    let views = if options.views { Some(RecordedViews::read(lake).await?) } else { None };
     let mut tables = Vec::new();
     for table in TABLES.iter().copied() {
         let known = slices.remove(table.name);
@@ -69,8 +69,8 @@ async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSt
             }
             added => added?,
         }
-        if table.view_of().is_some() && status.problem.is_none() {
-            status.stale_weeks = stale_weeks(lake, &views, table).await?;
+        if let Some(views) = views.as_ref().filter(|_| table.view_of().is_some() && status.problem.is_none()) {
+            status.stale_weeks = stale_weeks(lake, views, table).await?;
         }
         if has_slices || status.rows > 0 || status.problem.is_some() || status.stale_weeks > Some(0) {
             tables.push(status);
