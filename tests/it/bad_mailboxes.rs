@@ -64,9 +64,7 @@ fn bad_mailboxes_hold_nobody_up() {
     assert_eq!(world.emulator.served().retry_after_violations, 0);
 
     let count = |status: &str| {
-        let sql = format!(
-            "SELECT count(*), count(DISTINCT scope) FROM extraction_slice WHERE source = 'graph' AND status = '{status}'"
-        );
+        let sql = format!("SELECT count(*), count(DISTINCT scope) FROM extraction_slice WHERE status = '{status}'");
         world.sql(&sql).swap_remove(0)
     };
     assert_eq!(count("failed"), [poisoned.to_string(), poisoned.to_string()]);

@@ -9,9 +9,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_query::{Session, view};
 use copilot_lake_tables::{CALENDAR, COPILOT_REQUEST, Table, Week, dataverse_tables, views};
-use copilot_lake_writer::{Lake, Scan};
+use copilot_lake_writer::{Lake, Scan, StoreOptions};
 use futures::TryStreamExt as _;
-use serde_json::json;
 
 use crate::harness::{World, of_table, package, python, text};
 use crate::kill::kill_when;
@@ -52,9 +51,14 @@ clock = 2025-11-19T12:00:00Z
 generate = { table = "msdyn_copilottranscriptdata", rows = 10 }
 "#;
 
+/// A world of Dataverse.
+fn of_dataverse() -> World {
+    World::parse(SCENARIO).with_views()
+}
+
 /// A world of both services.
 fn of_both() -> World {
-    let mut world = World::parse(SCENARIO).of_graph("licensed", "2025-07-01");
+    let mut world = of_dataverse().of_graph("licensed", "2025-07-01");
     world.keys.remove("dataverse.url");
     world
 }
@@ -147,7 +151,8 @@ fn in_words(table: &'static Table, batch: &RecordBatch) -> Vec<String> {
 
 #[test]
 fn views_are_what_their_sql_answers_after_every_run() {
-    let world = of_both();
+    let mut world = of_both();
+    world.keys.insert("lake.archive_raw".to_owned(), true.into());
     world.extract(&[], 0);
     world.check_views();
     let first = world.stored(&COPILOT_REQUEST);
@@ -166,6 +171,45 @@ fn views_are_what_their_sql_answers_after_every_run() {
     }
     world.extract(&[], 0);
     assert_eq!(views().map(|table| world.stored(table)).collect::<Vec<_>>(), kept);
+    // A replay makes them, too.
+    let (raw, again) = (world.lake().join("_raw"), world.folder.path().join("again"));
+    let output = world.run(&["replay", raw.to_str().unwrap(), "--lake", again.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    world.store = Some((again.to_string_lossy().into_owned(), StoreOptions::default()));
+    world.check_views();
+    assert_eq!(views().map(|table| world.stored(table)).collect::<Vec<_>>(), kept);
+}
+
+#[test]
+fn views_stay_as_they_are_where_they_are_not_to_be_made() {
+    let mut world = World::parse(SCENARIO);
+    let stored = |world: &World| views().map(|table| world.stored(table)).collect::<Vec<_>>();
+    let stale = |world: &World| {
+        let status = status::json(world);
+        let weeks = status["stale_weeks"].as_u64().unwrap();
+        assert_eq!(status["hints"].to_string().contains("the next run makes it anew"), weeks > 0, "{status}");
+        weeks
+    };
+    world.extract(&[], 0);
+    assert!(stored(&world).iter().all(Vec::is_empty));
+    assert_eq!(world.sql("SELECT count(*) FROM extraction_slice WHERE clock = 'views'"), [["0"]]);
+    assert_eq!(stale(&world), 0);
+    world = world.with_views();
+    assert!(stale(&world) > 0);
+    world.extract(&[], 0);
+    world.check_views();
+    assert_eq!(stale(&world), 0);
+
+    let made = stored(&world);
+    world.keys.remove("lake.views");
+    world.emulator.advance().unwrap();
+    world.extract(&[], 0);
+    assert_eq!(stored(&world), made);
+    assert_eq!(stale(&world), 0);
+    world = world.with_views();
+    world.extract(&[], 0);
+    world.check_views();
+    assert_ne!(stored(&world), made);
 }
 
 #[test]
@@ -173,7 +217,8 @@ fn a_killed_run_leaves_stale_weeks_and_the_next_one_makes_them() {
     // Other rows are on their way for longer than it takes to kill the run.
     let world = World::parse(&format!(
         "{SCENARIO}[[fault]]\nat = \"page\"\nnumber = 2\ntable = \"systemuser\"\nkind = \"slow\"\nms = 5000\n"
-    ));
+    ))
+    .with_views();
     world.extract(&[], 0);
     let stale = |world: &World| status::json(world)["stale_weeks"].as_u64().unwrap();
     assert_eq!(stale(&world), 0);
@@ -198,7 +243,7 @@ fn a_killed_run_leaves_stale_weeks_and_the_next_one_makes_them() {
 
 #[test]
 fn a_run_without_news_makes_no_view() {
-    let world = World::parse(SCENARIO);
+    let world = of_dataverse();
     world.extract(&[], 0);
     let versions = world.view_versions();
     let made = "SELECT count(*) FROM extraction_slice WHERE clock = 'views'";
@@ -222,7 +267,7 @@ fn a_run_without_news_makes_no_view() {
 
 #[test]
 fn a_view_that_cannot_be_made_fails_nothing_else() {
-    let world = World::parse(SCENARIO);
+    let world = of_dataverse();
     world.extract(&[], 0);
     // A file of the view is spoilt.
     let folder = world.lake().join(COPILOT_REQUEST.name);
@@ -250,7 +295,7 @@ fn a_view_that_cannot_be_made_fails_nothing_else() {
 
 #[test]
 fn other_tools_may_compact_and_empty_a_view() {
-    let world = World::parse(SCENARIO);
+    let world = of_dataverse();
     world.extract(&[], 0);
     for table in views() {
         crate::foreign::foreign(&world, table.name, &["compact"]);
@@ -272,22 +317,9 @@ fn other_tools_may_compact_and_empty_a_view() {
 
 #[test]
 fn a_table_of_somebody_elses_with_the_name_of_a_view_is_named_and_stays() {
-    let world = World::parse(SCENARIO);
+    let world = of_dataverse();
+    crate::foreign::foreign(&world, CALENDAR.name, &["create", "date"]);
     let folder = world.lake().join(CALENDAR.name);
-    std::fs::create_dir_all(folder.join("_delta_log")).unwrap();
-    let field = json!({ "name": "date", "type": "date", "nullable": false, "metadata": {} });
-    let schema = json!({ "type": "struct", "fields": [field] }).to_string();
-    let actions = [
-        json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } }),
-        json!({ "metaData": { "id": "11111111-2222-3333-4444-555555555555", "schemaString": schema,
-            "format": { "provider": "parquet", "options": {} }, "partitionColumns": [], "configuration": {},
-            "createdTime": 0 } }),
-        json!({ "add": { "path": "mine.parquet", "partitionValues": {}, "size": 4, "modificationTime": 0,
-            "dataChange": true } }),
-    ];
-    let lines: Vec<_> = actions.iter().map(ToString::to_string).collect();
-    std::fs::write(folder.join("_delta_log/00000000000000000000.json"), lines.join("\n")).unwrap();
-    std::fs::write(folder.join("mine.parquet"), "mine").unwrap();
     let before = status::listing(&folder);
     let summary = world.extract(&[], 3);
     assert!(of_table(&summary, CALENDAR.name)["reasons"].to_string().contains("somebody else's"), "{summary}");
@@ -300,7 +332,7 @@ fn a_table_of_somebody_elses_with_the_name_of_a_view_is_named_and_stays() {
 
 #[test]
 fn rows_that_the_older_store_has_lost_make_all_weeks_stale() {
-    let world = World::parse(SCENARIO);
+    let world = of_dataverse();
     world.extract(&[], 0);
     let folder = world.lake().join(COPILOT_REQUEST.name);
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());

@@ -112,6 +112,8 @@ impl World {
             }
         };
         set("lake.url", self.lake_url().into());
+        // In the dev profile they take longer than the rest of a small run.
+        set("lake.views", false.into());
         if let Some((_, store)) = &self.store {
             let options: toml::Table =
                 store.options.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
@@ -180,6 +182,12 @@ impl World {
             rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
         }
         rows
+    }
+
+    /// Lets runs make the materialized views.
+    pub(crate) fn with_views(mut self) -> Self {
+        self.keys.insert("lake.views".to_owned(), true.into());
+        self
     }
 
     /// Configures Graph alone: whose histories are read, and since when.

@@ -46,7 +46,7 @@ fn runs_that_find_nothing_leave_few_files() {
     world.keys.remove("dataverse.url");
     world.extract(&[], 0);
     let (mut before, slices) = files(&world);
-    assert!(slices <= 3, "one of each service, and one of views: {slices}");
+    assert!(slices <= 2, "one of each service: {slices}");
     for _ in 0..if is_soak() { 1_000 } else { 8 } {
         world.extract(&[], 0);
         let (all, slices) = files(&world);

@@ -119,7 +119,8 @@ fn complete_weeks(world: &World) -> Vec<(String, Value)> {
 
 #[test]
 fn files_become_few_and_every_reader_sees_the_same_rows() {
-    let world = grown(11);
+    let world = grown(11).with_views();
+    world.extract(&[], 0);
     let (before, many) = (rows(&world), data_files(&world));
     let listing = files(&world.lake());
     let (plan, told) = maintain(&world, &["--dry-run"], 0);

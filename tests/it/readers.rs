@@ -34,7 +34,8 @@ fn print(world: &World, arguments: &[&str], name: &str) {
 #[test]
 fn every_filter_finds_its_rows_in_every_reader() {
     let rows = dataverse_tables().map(|table| format!("[[table]]\nname = \"{}\"\nrows = 200\nweeks = 2\n", table.name));
-    let mut world = World::parse(&format!("{}[graph]\nusers = 20\ninteractions = 300\n", rows.collect::<String>()));
+    let scenario = format!("{}[graph]\nusers = 20\ninteractions = 300\n", rows.collect::<String>());
+    let mut world = World::parse(&scenario).with_views();
     for (key, value) in [("graph.users", "licensed"), ("graph.since", "1970-01-01")] {
         world.keys.insert(key.to_owned(), value.into());
     }
@@ -73,7 +74,7 @@ fn every_filter_finds_its_rows_in_every_reader() {
 
 #[test]
 fn duckdb_deltalake_and_pyarrow_agree() {
-    let world = World::new(Scenario::rows(20_000, 12));
+    let world = World::new(Scenario::rows(20_000, 12)).with_views();
     world.extract(&[], 0);
     let folder = world.folder.path();
     std::fs::write(folder.join("served.json"), serde_json::to_vec(&world.emulator.served()).unwrap()).unwrap();

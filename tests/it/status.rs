@@ -96,7 +96,8 @@ fn each_condition_is_told() {
         every = 1
         matching = \"{ROW}\"
         kind = \"500\""
-    ));
+    ))
+    .with_views();
     world.keys.insert(
         "dataverse.tables".to_owned(),
         toml::Value::from(vec!["msdyn_copilotevent", "msdyn_copilottranscript"]),

@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use copilot_lake_tables::TABLES;
-use copilot_lake_writer::StoreOptions;
+use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_writer::{Lake, StoreOptions};
 
 use crate::harness::{World, package, python, text};
 
@@ -231,10 +231,19 @@ pub(crate) fn world(kind: Kind, endpoint: &str, toml: &str) -> World {
     world
 }
 
-/// Rows by table, as our own session counts them.
+/// Rows by table, as our own session counts them; of views, which it computes, those that are stored.
 pub(crate) fn rows(world: &World) -> BTreeMap<&'static str, u64> {
-    let count = |table: &str| world.sql(&format!("SELECT count(*) FROM {table}"))[0][0].parse().unwrap();
-    TABLES.iter().map(|table| (table.name, count(table.name))).collect()
+    let stored = |table: &'static Table| {
+        world.runtime.block_on(async {
+            let lake = Lake::open(&world.lake_url(), world.lake_options()).await.unwrap();
+            lake.files(table).await.unwrap().iter().map(|file| file.rows).sum::<u64>()
+        })
+    };
+    let count = |table: &'static Table| match table.view_of() {
+        None => world.sql(&format!("SELECT count(*) FROM {}", table.name))[0][0].parse().unwrap(),
+        Some(_) => stored(table),
+    };
+    TABLES.iter().copied().map(|table| (table.name, count(table))).collect()
 }
 
 /// A file that tells programs that we did not write how the store is reached.

@@ -281,7 +281,7 @@ impl World {
         section(
             "slices with rows or reasons: table, clock, status, reason, slices, rows, rejected",
             "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9]+ attempts in [0-9.]+ s|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
-             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source NOT IN ('graph', 'lake') AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
+             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source <> 'graph' AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
              ORDER BY 1, 2, 3, 4",
         );
         section(

@@ -3,10 +3,12 @@
 usage: foreign.py LAKE TABLE,... compact | zorder COLUMN | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
        foreign.py LAKE TABLE,... vacuum         deletes whatever the newest version does not name; only while nobody writes
        foreign.py LAKE TABLE,... vacuum-removed deletes what commits have removed
+       foreign.py LAKE TABLE create COLUMN      makes a table of its own there, with a day in that column
        foreign.py LAKE TABLE write STATE        writes a compacted file, as OPTIMIZE does before its commit
        foreign.py LAKE TABLE commit STATE       commits it
 """
 
+import datetime
 import json
 import os
 import sys
@@ -14,7 +16,7 @@ import time
 
 import pyarrow
 import pyarrow.parquet
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 lake, tables, action, *rest = sys.argv[1:]
@@ -60,6 +62,9 @@ def compact(folder):
 
 for name in tables.split(","):
     folder = os.path.join(lake, name)
+    if action == "create":
+        write_deltalake(folder, pyarrow.table({rest[0]: [datetime.date(2025, 11, 5)]}))
+        continue
     table = DeltaTable(folder)
     match action:
         case "compact":
