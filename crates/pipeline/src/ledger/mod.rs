@@ -9,6 +9,7 @@ pub(crate) mod row_rejects;
 mod rows;
 pub(crate) mod runs;
 pub(crate) mod slice_row;
+pub(crate) mod week_records;
 pub(crate) mod windows;
 
 use std::collections::BTreeMap;

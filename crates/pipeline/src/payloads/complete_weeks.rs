@@ -3,15 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use copilot_lake_extractor::Slice;
-use copilot_lake_tables::{EXTRACTION_SLICE, Instant, PAYLOAD, Table, Week};
-use copilot_lake_writer::{Error, Lake, Scan};
-use futures::TryStreamExt as _;
+use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
+use copilot_lake_writer::{Error, Lake};
 
-use crate::cells::{instant, text};
-use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::slice_row::SliceRow;
+use crate::ledger::week_records::{newest_records, record_row};
 use crate::ledger::windows::PAYLOADS;
-use crate::report::SliceStatus;
 
 /// What the names of the notes begin with that older versions kept in the configuration of `payload`.
 const NOTE: &str = "payloadsWhole.";
@@ -31,23 +28,9 @@ pub(crate) struct RecordedWeeks {
 impl RecordedWeeks {
     /// Reads what earlier runs have recorded.
     pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
-        let columns = vec!["table_name", "clock", "window_start", "finished_at", "selection"];
-        let scan = Scan { columns, key: Some(("clock", PAYLOADS)), ..Scan::default() };
-        let mut newest = BTreeMap::<(String, Week), (Instant, Option<u64>)>::new();
-        let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
-        while let Some(batch) = batches.try_next().await? {
-            for row in (0..batch.num_rows()).filter(|row| text(&batch, "clock", *row) == PAYLOADS) {
-                let week = Week::of(instant(&batch, "window_start", row));
-                let print = u64::from_str_radix(text(&batch, "selection", row), 16).ok();
-                let recorded = (instant(&batch, "finished_at", row), print);
-                let kept = newest.entry((text(&batch, "table_name", row).to_owned(), week)).or_insert(recorded);
-                if kept.0 < recorded.0 {
-                    *kept = recorded;
-                }
-            }
-        }
         let mut found = Self::default();
-        for ((table, week), (_, print)) in newest {
+        for ((table, week), record) in newest_records(lake, PAYLOADS).await? {
+            let print = u64::from_str_radix(&record.selection, 16).ok();
             found.ledger.entry(table).or_default().insert(week, print);
         }
         // The command that needs them reads the table again, and reports why it cannot be read.
@@ -130,17 +113,8 @@ pub(crate) async fn remove_older(lake: &Lake, recorded: &RecordedWeeks) -> Resul
 }
 
 fn row(table: &'static Table, week: Week, print: Option<u64>, at: Instant) -> SliceRow {
-    let (scope, time_column) = (String::new(), PAYLOADS);
-    SliceRow {
-        slice: Slice { table, scope, time_column, start: week.start(), end: week.end() },
-        selection: print.map(|print| format!("{print:016x}")).unwrap_or_default(),
-        status: SliceStatus::Done,
-        reason: None,
-        watermark: Watermark::None,
-        token: None,
-        finished_at: at,
-        received: SliceCounts { as_of: Some(at), ..SliceCounts::default() },
-    }
+    let selection = print.map(|print| format!("{print:016x}")).unwrap_or_default();
+    record_row(table, PAYLOADS, week, selection, 0, at)
 }
 
 /// The weeks of a table, each with the fingerprint of its rows and of those of its payloads.

@@ -51,10 +51,10 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
         if context.is_any_table_stopped(tables_of(view)).await {
             continue;
         }
-        let mut noted = BTreeSet::new();
+        let mut recorded_by_run = BTreeSet::new();
         for attempt in 1.. {
             // DataFusion may panic: that must not take the run with it.
-            let making = make_view(context, maker, view, &recorded, &mut noted);
+            let making = make_view(context, maker, view, &recorded, &mut recorded_by_run);
             let made = AssertUnwindSafe(making).catch_unwind().await;
             let (reason, is_transient) = match made {
                 Ok(Ok(())) => break,
@@ -88,14 +88,14 @@ fn tables_of(view: &'static Table) -> impl Iterator<Item = &'static Table> {
     sources.chain([view])
 }
 
-/// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown. `noted`: the weeks that this
-/// run has recorded.
+/// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown. `recorded_by_run`: the weeks
+/// that this run has recorded.
 async fn make_view(
     context: &RunContext,
     maker: &ViewMaker,
     view: &'static Table,
     recorded: &RecordedViews,
-    noted: &mut BTreeSet<Week>,
+    recorded_by_run: &mut BTreeSet<Week>,
 ) -> Result<(), ViewError> {
     let StaleView { changed, state, version } = recorded.stale(&context.lake, view).await?;
     if changed.is_empty() {
@@ -106,7 +106,7 @@ async fn make_view(
         return Ok(());
     }
     let all: BTreeSet<Week> = changed.values().flatten().copied().collect();
-    let mut made = MadeView { context, view, state, version, recorded, noted };
+    let mut made = MadeView { context, view, state, version, recorded, recorded_by_run };
     let mut parts = tokio::select! {
         parts = maker.make(context.lake.clone(), view, changed) => parts?,
         () = context.shutdown.requested() => return made.give_up().await,
@@ -172,7 +172,7 @@ struct MadeView<'c> {
     recorded: &'c RecordedViews,
     /// The weeks that this run has recorded. One that is made once more, because another tool has changed files in the meantime,
     /// is stale to the next run.
-    noted: &'c mut BTreeSet<Week>,
+    recorded_by_run: &'c mut BTreeSet<Week>,
 }
 
 impl MadeView<'_> {
@@ -194,8 +194,8 @@ impl MadeView<'_> {
         let mut of_weeks = Vec::with_capacity(weeks.len());
         for week in weeks {
             let state = self.state.get(&week).cloned().unwrap_or_default();
-            if !recorded.has(view, week, &state) && self.noted.insert(week) {
-                of_weeks.push(row(view, week, state.to_string(), rows.get(&week).copied().unwrap_or_default(), at));
+            if !recorded.has(view, week, &state) && self.recorded_by_run.insert(week) {
+                of_weeks.push(row(view, week, &state, rows.get(&week).copied().unwrap_or_default(), at));
             }
         }
         context.ledger.record_all(&context.run_id, of_weeks.iter(), false).await?;

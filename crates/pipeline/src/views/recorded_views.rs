@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use copilot_lake_extractor::Slice;
-use copilot_lake_tables::{CALENDAR_WEEKS, COPILOT_INTERACTION, EXTRACTION_SLICE, Instant, Table, Week};
-use copilot_lake_writer::{Error, Lake, Scan};
-use futures::TryStreamExt as _;
+use copilot_lake_tables::{CALENDAR_WEEKS, COPILOT_INTERACTION, Instant, Table, Week};
+use copilot_lake_writer::{Error, Lake};
 
-use crate::cells::{instant, text};
-use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::slice_row::SliceRow;
+use crate::ledger::week_records::{newest_records, record_row};
 use crate::ledger::windows::VIEWS;
-use crate::report::SliceStatus;
 use crate::views::view_maker::ChangedWeeks;
 
 /// What the rows of a week are, by table: the fingerprint of those that a view reads, and of its own.
@@ -67,24 +64,10 @@ const OLDER_ROWS: &str = "msdyn_copilotinteraction.rows";
 impl RecordedViews {
     /// Reads what earlier runs have recorded.
     pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
-        let columns = vec!["table_name", "clock", "window_start", "finished_at", "selection"];
-        let scan = Scan { columns, key: Some(("clock", VIEWS)), ..Scan::default() };
-        let mut newest = BTreeMap::<(String, Week), (Instant, WeekState)>::new();
         let mut found = Self::default();
-        let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
-        while let Some(batch) = batches.try_next().await? {
-            for row in (0..batch.num_rows()).filter(|row| text(&batch, "clock", *row) == VIEWS) {
-                let week = Week::of(instant(&batch, "window_start", row));
-                let key = (text(&batch, "table_name", row).to_owned(), week);
-                let finished_at = instant(&batch, "finished_at", row);
-                found.newest = found.newest.max(Some(finished_at));
-                if newest.get(&key).is_none_or(|(kept, _)| *kept < finished_at) {
-                    newest.insert(key, (finished_at, WeekState::parse(text(&batch, "selection", row))));
-                }
-            }
-        }
-        for ((view, week), (_, state)) in newest {
-            found.states.entry(view).or_default().insert(week, state);
+        for ((view, week), record) in newest_records(lake, VIEWS).await? {
+            found.newest = found.newest.max(Some(record.recorded_at));
+            found.states.entry(view).or_default().insert(week, WeekState::parse(&record.selection));
         }
         Ok(found)
     }
@@ -176,17 +159,8 @@ fn note(state: &mut WeekStates, week: Week, table: &str, print: u64) {
 }
 
 /// The ledger's row of a week that was made. `rows`: how many the view has there.
-pub(crate) fn row(view: &'static Table, week: Week, selection: String, rows: u64, at: Instant) -> SliceRow {
-    SliceRow {
-        slice: Slice { table: view, scope: String::new(), time_column: VIEWS, start: week.start(), end: week.end() },
-        selection,
-        status: SliceStatus::Done,
-        reason: None,
-        watermark: Watermark::None,
-        token: None,
-        finished_at: at,
-        received: SliceCounts { as_of: Some(at), rows, ..SliceCounts::default() },
-    }
+pub(crate) fn row(view: &'static Table, week: Week, state: &WeekState, rows: u64, at: Instant) -> SliceRow {
+    record_row(view, VIEWS, week, state.to_string(), rows, at)
 }
 
 #[cfg(test)]
