@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
-use crate::row_groups::{CodeLabel, RowGroups};
+use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups};
 use crate::session::Session;
 use crate::shipped;
 
@@ -125,10 +125,10 @@ async fn plan(
     };
     let changed_weeks: BTreeSet<Week> = changed.values().flatten().copied().collect();
     let mut stale = changed_weeks.clone();
-    if let Some((table, reached)) = groups.reaching
-        && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
+    if let Some(CrossWeekJoin { from, to }) = groups.cross_week_join
+        && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
     {
-        stale.extend(lake.weeks(reached).await?);
+        stale.extend(lake.weeks(to).await?);
     }
     let mut all = BTreeSet::from_iter(lake.weeks(view).await?);
     let mut rows = BTreeMap::<Week, u64>::new();
@@ -145,7 +145,7 @@ async fn plan(
     let links = if is_one_part { WeekLinks::new() } else { links(groups, &session).await? };
     if !stale.is_empty() && !stale.is_superset(&all) {
         let mut more: BTreeSet<Week> = stale.iter().filter_map(|week| links.get(week)).flatten().copied().collect();
-        more.extend(weeks(&session, &groups.met_sql(&stale)).await?);
+        more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
         if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
             more.extend(weeks(&session, &sql).await?);
         }
@@ -256,7 +256,7 @@ async fn make(
         return Err(Error::Run(format!("view {} is not shipped", view.name)));
     };
     let is_everywhere =
-        |table: &Table| !view.is_partitioned() || groups.reaching.is_some_and(|(reaching, _)| reaching == table.name);
+        |table: &Table| !view.is_partitioned() || groups.cross_week_join.is_some_and(|join| join.from == table.name);
     let is_among = |weeks: &BTreeSet<Week>, week: Option<Week>| week.is_none_or(|week| weeks.contains(&week));
     let session =
         Session::over_files(lake, memory, |table, week| is_everywhere(table) || is_among(&sources, week)).await?;

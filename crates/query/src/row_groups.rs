@@ -15,13 +15,22 @@ pub(crate) struct RowGroups {
     /// SQL of the same for the stored rows, with `first_week` and `last_week`: those of the first and the last row that they
     /// were made from.
     stored: &'static str,
-    /// A table whose rows may change what those of any week of the other one mean.
-    pub(crate) reaching: Option<(&'static str, &'static Table)>,
+    /// A join whose rows may be of different weeks.
+    pub(crate) cross_week_join: Option<CrossWeekJoin>,
     /// A column that depends on the rows of all groups.
     pub(crate) label: Option<CodeLabel>,
     /// A column and its SQL: what a stored row has in `row_time`, or in the time column of a table without weeks. In
     /// microseconds: nanoseconds, which a type without precision means, end in the years 1677 and 2262.
     pub(crate) time: (&'static str, &'static str),
+}
+
+/// A table that a view joins to another one by key alone: its rows may change what those of any week of the other one mean.
+#[derive(Clone, Copy)]
+pub(crate) struct CrossWeekJoin {
+    /// The table whose rows are looked up.
+    pub(crate) from: &'static str,
+    /// The table whose rows get them.
+    pub(crate) to: &'static Table,
 }
 
 /// A column of labels, one for each code in the lake.
@@ -55,7 +64,7 @@ static VIEWS: &[RowGroups] = &[
                    week_start, first_week, last_week \
                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
                  CROSS JOIN stored_copilot_request",
-        reaching: Some(("msdyn_copilotinteractiondata", &COPILOT_INTERACTION)),
+        cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
         label: Some(CodeLabel {
             code: "scenario",
             column: "scenario_label",
@@ -78,7 +87,7 @@ static VIEWS: &[RowGroups] = &[
         stored: "SELECT user_id || '/' || session_id || '/' || turn_key AS group_key, week_start, \
                    week_start AS first_week, last_week \
                  FROM stored_m365_turn",
-        reaching: None,
+        cross_week_join: None,
         label: None,
         time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
     },
@@ -86,7 +95,7 @@ static VIEWS: &[RowGroups] = &[
         view: &CALENDAR,
         grouped: "",
         stored: "",
-        reaching: None,
+        cross_week_join: None,
         label: None,
         time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
     },
@@ -120,13 +129,13 @@ impl RowGroups {
         )
     }
 
-    /// The weeks of stored rows whose groups had rows in these weeks, as far as is known.
-    pub(crate) fn met_sql(&self, weeks: &BTreeSet<Week>) -> String {
-        let meets = ranges(weeks)
+    /// The weeks of stored rows that were made from rows in these weeks, as far as their first and last weeks tell.
+    pub(crate) fn made_from_sql(&self, weeks: &BTreeSet<Week>) -> String {
+        let overlaps = ranges(weeks)
             .into_iter()
             .map(|(from, to)| format!("(first_week <= DATE '{to}' AND last_week >= DATE '{from}')"));
-        let meets = meets.collect::<Vec<_>>().join(" OR ");
-        format!("SELECT week_start FROM ({}) AS stored WHERE {meets} GROUP BY week_start", self.stored)
+        let overlaps = overlaps.collect::<Vec<_>>().join(" OR ");
+        format!("SELECT week_start FROM ({}) AS stored WHERE {overlaps} GROUP BY week_start", self.stored)
     }
 
     /// The weeks of stored rows whose label is another one. `label`: its SQL.
