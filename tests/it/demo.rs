@@ -15,6 +15,8 @@ fn the_demo_leaves_a_lake_and_prints_rates() {
     assert!(rates.contains("net_positive_rate") && rates.contains("Ask a question"), "{rates}");
     assert!(told.contains("msdyn_copilotevent") && told.contains("payload"), "{told}");
     assert!(folder.path().join("demo-lake/msdyn_copilotevent/_delta_log").is_dir());
+    let of_view = std::fs::read_dir(folder.path().join("demo-lake/calendar")).unwrap();
+    assert!(of_view.count() > 1, "views are made unless the configuration says otherwise");
 
     let second = run();
     assert!(second.status.success(), "{}", text(&second.stderr));
