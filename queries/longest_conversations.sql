@@ -22,7 +22,7 @@ turn AS (
   SELECT
     *,
     row_number() OVER (
-      PARTITION BY user_id, conversation_key ORDER BY started_at NULLS LAST, turn_key) AS place
+      PARTITION BY user_id, conversation_key ORDER BY started_at NULLS LAST, request_id) AS place
   FROM m365_turn
 ),
 conversation AS (

@@ -31,7 +31,7 @@ KEYS = {
     "transcript_source": ["transcript_data_id", "message_id", "position"],
     "systemuser": ["systemuserid"],
     "copilot_request": ["request_key"],
-    "m365_turn": ["user_id", "session_id", "turn_key"],
+    "m365_turn": ["user_id", "session_id", "request_id"],
     "calendar": ["date"],
     "extraction_run": ["run_id"],
     "extraction_slice": ["run_id", "source", "table_name", "scope", "clock", "window_start"],

@@ -84,7 +84,7 @@ static VIEWS: &[RowGroups] = &[
         view: &M365_TURN,
         grouped: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start \
                   FROM ai_interaction WHERE request_id <> ''",
-        stored: "SELECT user_id || '/' || session_id || '/' || turn_key AS group_key, week_start, \
+        stored: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start, \
                    week_start AS first_week, last_week \
                  FROM stored_m365_turn",
         cross_week_join: None,

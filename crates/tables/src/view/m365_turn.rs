@@ -11,7 +11,9 @@ pub static M365_TURN: Table = Table::new(
     &[
         Column::guid("user_id").required().bloom().doc("Whose interaction history it is in."),
         Column::text("session_id").required().bloom().doc("The conversation in it."),
-        Column::text("turn_key").required().unique().doc("The request that prompt and responses share."),
+        Column::text("request_id").required().unique().doc(
+            "The request that prompt and responses share; of an interaction without one, `interaction:` and its id.",
+        ),
         Column::text("conversation_key").doc("The session, else the turn."),
         Column::text("app").doc("Where it was asked."),
         Column::int32("is_system_prompt").doc("1 if a program made the prompt."),
@@ -33,5 +35,5 @@ pub static M365_TURN: Table = Table::new(
     ],
 )
 .doc("Prompts to Microsoft 365 Copilot with their answers; in the week of the first row.")
-.key(&["user_id", "session_id", "turn_key"])
+.key(&["user_id", "session_id", "request_id"])
 .time(TimeOf::Parent);
