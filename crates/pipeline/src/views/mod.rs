@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use copilot_lake_tables::{Table, Week, views};
-use copilot_lake_writer::{Changes, Error as LakeError, MergeMode};
+use copilot_lake_writer::{Changes, Error as LakeError, MergeMode, READ_ATTEMPTS};
 use futures::{FutureExt as _, TryStreamExt as _};
 use tracing::{debug, warn};
 
@@ -22,7 +22,7 @@ use self::view_maker::{ViewBatch, ViewError, ViewMaker, ViewPart};
 use crate::error::Error;
 use crate::event::Event;
 use crate::report::SliceStatus;
-use crate::reread::{ATTEMPTS, lake_error, reread};
+use crate::reread::{lake_error, reread};
 use crate::run::context::RunContext;
 
 /// Makes every view anew where it is stale. Views that fail are reported, and that a stale one is left at a shutdown.
@@ -65,7 +65,7 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
                 report_failure(context, view, &reason).await;
                 break;
             }
-            if attempt == ATTEMPTS {
+            if attempt == READ_ATTEMPTS {
                 // The rows are in: what is left to the next run is a copy of what they say.
                 warn!(
                     view = view.name,
