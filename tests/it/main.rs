@@ -31,7 +31,7 @@
 //! - `maintain`: small files become few, whatever happens meanwhile.
 //! - `year`: a lake after daily runs.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
-//! - `replayed`: an archive that is decoded again.
+//! - `replayed`: an archive that is decoded again; `shards`: by several processes.
 //! - `identities`: every way to sign in; `several_identities`: those that share the requests to a service.
 //! - `pace`: how much of what the services permit is used.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
@@ -86,6 +86,8 @@ mod samples;
 mod scenarios;
 mod secrets;
 mod several_identities;
+#[cfg(unix)]
+mod shards;
 mod status;
 mod store_faults;
 mod store_identity;

@@ -7,9 +7,8 @@ use copilot_lake_tables::TABLES;
 
 use crate::harness::{World, text};
 
-#[test]
-fn an_archive_gives_an_equal_lake_without_a_request() {
-    let scenario = "seed = 8
+/// Two runs of everything, with rows that change and go, rejects that are mended, and a File that is taken away.
+const SCENARIO: &str = "seed = 8
         clock = 2025-11-05T12:00:00Z
         [[table]]
         name = \"msdyn_copilotevent\"
@@ -49,7 +48,10 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
         ]
         delete = [{ position = 7 }]
         row = [{ values = { msdyn_verbatim = \"new\" } }]";
-    let mut world = World::new(Scenario::parse(scenario).unwrap());
+
+/// The lake of [`SCENARIO`], with its archive.
+pub(crate) fn archived_world() -> World {
+    let mut world = World::new(Scenario::parse(SCENARIO).unwrap());
     world.keys.insert("lake.archive_raw".to_owned(), true.into());
     world.keys.insert("dataverse.deletes".to_owned(), "remove".into());
     world.keys.insert("dataverse.page_size".to_owned(), 50.into());
@@ -58,6 +60,12 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
     world.emulator.advance().unwrap();
     world.extract(&[], 0);
     world.check_complete();
+    world
+}
+
+#[test]
+fn an_archive_gives_an_equal_lake_without_a_request() {
+    let world = archived_world();
 
     let asked: u64 = world.emulator.served().requests.values().sum();
     let again = world.folder.path().join("again");
@@ -96,7 +104,7 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
 }
 
 /// What the ledger says of slices, but for the runs that wrote the lake.
-const LEDGER: &str = "SELECT table_name, clock, window_start, window_end, as_of, selection, status, rows, pages, token, \
+pub(crate) const LEDGER: &str = "SELECT table_name, clock, window_start, window_end, as_of, selection, status, rows, pages, token, \
                       scope, CASE WHEN source = 'graph' THEN done_until END, reason, run_id FROM extraction_slice WHERE clock <> 'payloads' \
                       ORDER BY 1, 2, 11, 3, 5, 8, 9, 4, 14";
 
@@ -316,7 +324,7 @@ fn of_first_run(raw: &Path) -> Vec<PathBuf> {
 }
 
 /// Asserts that two lakes hold equal rows, apart from which run wrote them.
-fn assert_equal(world: &World, again: &Path) {
+pub(crate) fn assert_equal(world: &World, again: &Path) {
     // A session computes the views, without the columns that only their tables have.
     for table in TABLES.iter().filter(|table| !table.name.starts_with("extraction_") && table.view_of().is_none()) {
         let provenance = table.columns.iter().find(|column| column.provenance).map(|column| column.name);

@@ -1,5 +1,6 @@
 //! The command line: every command and flag, declared once.
 
+mod replay;
 #[cfg(feature = "query")]
 mod report;
 mod status;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use copilot_lake_tables::Service;
 
+pub(crate) use self::replay::ReplayArgs;
 #[cfg(feature = "query")]
 pub(crate) use self::report::ReportArgs;
 pub(crate) use self::status::{StatusArgs, StatusFormat};
@@ -194,16 +196,6 @@ pub(crate) struct PlanArgs {
     /// Estimate a run that reads everything again.
     #[arg(long)]
     pub(crate) full: bool,
-}
-
-/// Flags of `replay`.
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
-    Reads what was archived with `lake.archive_raw = true`. The same archive always gives the same rows.")]
-pub(crate) struct ReplayArgs {
-    /// A lake, its folder `_raw`, or a folder below that; a path or a URL.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) path: Vec<String>,
 }
 
 /// Reads the name of a service.

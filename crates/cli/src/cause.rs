@@ -68,6 +68,10 @@ pub(crate) enum Cause {
     WindowAhead,
     NothingArchived,
     ArchiveDamaged,
+    /// A shard does not go with what the lake has.
+    ShardRefused,
+    /// Some shards of a replay are not in the lake.
+    ShardsMissing,
     /// The emulator's scenario, or its address.
     #[cfg(feature = "demo")]
     Emulator,
@@ -185,6 +189,10 @@ impl Cause {
             Self::NothingArchived => {
                 (Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
             }
+            Self::ShardRefused => {
+                (Usage, "the shards of one unchanged archive, `--shard 1/N` to `--shard N/N`, fill one new lake")
+            }
+            Self::ShardsMissing => (Partial, "replay each of these with `--shard`, then run the same command again"),
             Self::ArchiveDamaged => (Failed, "leave out the named folder, or restore it from a backup"),
             #[cfg(feature = "demo")]
             Self::Emulator => (Usage, "correct the scenario, or choose another `--listen`"),

@@ -74,6 +74,8 @@ pub(crate) fn of_pipeline(error: &copilot_lake_pipeline::Error) -> Cause {
         Error::WindowAhead { .. } => Cause::WindowAhead,
         Error::NothingArchived { .. } => Cause::NothingArchived,
         Error::Archive { .. } => Cause::ArchiveDamaged,
+        Error::Shards { .. } => Cause::ShardRefused,
+        Error::ShardsMissing { .. } => Cause::ShardsMissing,
         Error::RoleMissing { .. } => Cause::RoleMissing,
         Error::Decode(_) => Cause::Internal,
         Error::Stopped => Cause::Stopped,

@@ -37,6 +37,20 @@ pub enum Error {
         /// Which slice, and why.
         what: String,
     },
+    /// A shard of an archive does not go with what the lake has.
+    #[error("{what}")]
+    Shards {
+        /// Why.
+        what: String,
+    },
+    /// Not all shards of an archive are in the lake.
+    #[error("of {of} shards, the lake lacks {}", .missing.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))]
+    ShardsMissing {
+        /// Their numbers.
+        missing: Vec<u32>,
+        /// How many there are.
+        of: u32,
+    },
     /// The deadline, or a signal, came before anything was read.
     #[error("stopped before anything was read")]
     Stopped,

@@ -17,6 +17,21 @@ pub enum Event {
         /// Whether it resumes another one.
         continued: bool,
     },
+    /// A shard of an archive was in the lake already.
+    ShardKnown {
+        /// Which one, as in `1/4`.
+        shard: String,
+    },
+    /// Nothing of a shard is in the lake, since not all of it could be replayed.
+    ShardLeftOut {
+        /// Which one, as in `1/4`.
+        shard: String,
+    },
+    /// All shards of an archive are in the lake.
+    ShardsComplete {
+        /// How many there are.
+        shards: u32,
+    },
     /// The slices of a table are planned.
     Planned {
         /// The table.

@@ -48,7 +48,7 @@ pub use estimate::estimate;
 pub use event::{Event, Observer};
 pub use finding::Finding;
 pub use maintain::{MaintenanceReport, TableMaintenance, maintain, plan_maintenance};
-pub use replay::{ReplaySettings, replay};
+pub use replay::{ReplaySettings, Shard, finish_shards, replay};
 pub use report::{EndedEarly, IdentityReport, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
 pub use run::run;
 pub use service_estimate::{EstimatePart, ServiceEstimate};

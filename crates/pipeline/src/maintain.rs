@@ -3,7 +3,7 @@
 
 use std::time::Instant as MachineInstant;
 
-use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Table};
+use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, TABLES, Table};
 use copilot_lake_writer::{Error as LakeError, Instance, Lake, Lock, OrphanFiles, SmallFileLimits, SmallFiles, Survey};
 use serde::Serialize;
 
@@ -32,6 +32,17 @@ pub struct MaintenanceReport {
     pub seconds: f64,
     /// The tables of which something was to be done.
     pub tables: Vec<TableMaintenance>,
+    /// Files of shards of a replay that were killed, when all tables are maintained.
+    pub shard_files_deleted: usize,
+    /// Their bytes.
+    pub shard_bytes_deleted: u64,
+}
+
+impl MaintenanceReport {
+    /// Counts what killed shards wrote for themselves.
+    fn delete_shards(&mut self, files: OrphanFiles) {
+        (self.shard_files_deleted, self.shard_bytes_deleted) = (files.files, files.bytes);
+    }
 }
 
 /// What was done to a table, or would be.
@@ -93,7 +104,11 @@ pub async fn plan_maintenance(lake: &Lake, tables: &[&'static Table]) -> Result<
         }
     }
     stopped.retain(|(table, _)| tables.iter().any(|of| of.name == table.name));
-    Ok(report(begun, tables.len(), None, true, found, stopped))
+    let mut report = report(begun, tables.len(), None, true, found, stopped);
+    if tables.len() == TABLES.len() {
+        report.delete_shards(lake.files_of_parts().await?);
+    }
+    Ok(report)
 }
 
 /// What is due for a table.
@@ -161,6 +176,10 @@ async fn maintain_locked(
     let (begun, started_at) = (MachineInstant::now(), local_time());
     let run = run_id(started_at);
     *lock = Some(lake.lock(&run).await?);
+    let of_shards = match tables.len() == TABLES.len() {
+        true => lake.remove_abandoned_parts("", &run).await?,
+        false => OrphanFiles::default(),
+    };
     let instance = Instance::default();
     let Survey { absent, stopped: unwritable, .. } = lake.survey(&instance).await?;
     let is_usable = |table: &&&'static Table| {
@@ -224,6 +243,7 @@ async fn maintain_locked(
         }
     }
     let mut report = report(begun, tables.len(), recorded.map(|_| run.clone()), false, done, stopped);
+    report.delete_shards(of_shards);
     if is_stopped {
         (report.stopped, report.outcome) = (true, RunOutcome::Partial);
     }
@@ -298,5 +318,15 @@ fn report(
     };
     let stopped_tables = stopped.into_iter().map(|(table, error)| StoppedTable { table: table.name, error }).collect();
     let seconds = begun.elapsed().as_secs_f64();
-    MaintenanceReport { run_id, dry_run, outcome, stopped: false, stopped_tables, seconds, tables }
+    MaintenanceReport {
+        run_id,
+        dry_run,
+        outcome,
+        stopped: false,
+        stopped_tables,
+        seconds,
+        tables,
+        shard_files_deleted: 0,
+        shard_bytes_deleted: 0,
+    }
 }

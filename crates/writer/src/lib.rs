@@ -20,6 +20,7 @@ mod maintenance;
 mod memory;
 mod merge;
 mod parquet;
+mod parts;
 mod reread;
 mod scan;
 mod storage;
@@ -49,6 +50,7 @@ pub use merge::mode::MergeMode;
 pub use merge::transaction::Committed;
 #[cfg(feature = "azure")]
 pub use object_store::azure::AzureCredentialProvider;
+pub use parts::LakePart;
 pub use reread::{READ_ATTEMPTS, reread};
 pub use scan::{FileRows, Scan};
 pub use storage::counted_store::StoreRequests;

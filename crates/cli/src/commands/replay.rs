@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use copilot_lake_pipeline::{Observer, ReplaySettings, Report};
 
 use crate::args::{GlobalArgs, ReplayArgs};
 use crate::commands::views::view_maker;
@@ -23,21 +24,20 @@ pub(crate) async fn run_replay(args: ReplayArgs, global: GlobalArgs, console: &C
     }
 }
 
-async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Result<copilot_lake_pipeline::Report> {
+async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Result<Report> {
     let config = Config::from_flags(global)?;
     let (lake, lake_options) = settings::lake(&config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
+    let observe: Observer = Arc::new(move |event| observer.observe(event));
     let archive_store = settings::stores(&config, args.path.iter().map(String::as_str))?;
-    let replay = copilot_lake_pipeline::ReplaySettings {
-        lake,
-        lake_options,
-        archive_store,
-        paths: args.path,
-        view_maker: view_maker(&config),
-    };
-    let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
+    let (paths, view_maker) = (args.path, view_maker(&config));
+    let replay = ReplaySettings { lake, lake_options, archive_store, paths, view_maker, shard: args.shard };
+    if args.finish {
+        return Ok(copilot_lake_pipeline::finish_shards(&replay, &observe).await?);
+    }
+    let run = copilot_lake_pipeline::replay(replay, observe, stopped);
     let signal = async {
         signals::stop_requested().await;
         console.warning("stopping after the current slice; press Ctrl-C again to stop at once");

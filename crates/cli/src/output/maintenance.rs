@@ -39,10 +39,17 @@ pub(crate) fn line(table: &TableMaintenance, dry_run: bool) -> String {
     format!("{}: {}", table.table, parts.join(", "))
 }
 
+/// A line about shards of a replay that were killed; `None` if they left nothing.
+pub(crate) fn shard_line(report: &MaintenanceReport) -> Option<String> {
+    let files = counted(report.shard_files_deleted as u64, "file");
+    let line = || format!("killed shards: {files} ({}) deleted", bytes(report.shard_bytes_deleted));
+    (report.shard_files_deleted > 0).then(line)
+}
+
 /// The last line.
 pub(crate) fn last_line(report: &MaintenanceReport) -> String {
     let took = seconds(report.seconds);
-    match (report.tables.is_empty(), report.dry_run) {
+    match (report.tables.is_empty() && report.shard_files_deleted == 0, report.dry_run) {
         (true, _) if report.stopped_tables.is_empty() && !report.stopped => {
             format!("nothing to do, found out in {took}")
         }
@@ -80,6 +87,8 @@ pub(crate) fn summary(
 
 #[cfg(test)]
 mod tests {
+    use copilot_lake_pipeline::RunOutcome;
+
     use super::*;
 
     #[test]
@@ -103,5 +112,24 @@ mod tests {
         assert_eq!(line(&deleted, false), "t: 1 file (7 bytes) that the table no longer needs deleted");
         let archived = TableMaintenance { archive_files_deleted: 2, archive_bytes_deleted: 9, ..deleted };
         assert!(line(&archived, false).ends_with(" deleted, 2 files (9 bytes) of unfinished archives deleted"));
+    }
+
+    #[test]
+    fn what_killed_shards_left_is_said() {
+        let report = |files| MaintenanceReport {
+            run_id: None,
+            dry_run: false,
+            outcome: RunOutcome::Complete,
+            stopped: false,
+            stopped_tables: vec![],
+            seconds: 0.0,
+            tables: vec![],
+            shard_files_deleted: files,
+            shard_bytes_deleted: 7,
+        };
+        assert_eq!(shard_line(&report(2)).unwrap(), "killed shards: 2 files (7 bytes) deleted");
+        assert_eq!(shard_line(&report(0)), None);
+        assert!(last_line(&report(2)).starts_with("complete in "));
+        assert!(last_line(&report(0)).starts_with("nothing to do"));
     }
 }

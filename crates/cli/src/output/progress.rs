@@ -56,6 +56,13 @@ impl Progress {
             Event::Page { .. } => return,
             Event::Started { continued: true, .. } => (Level::Info, "resuming an unfinished run".to_owned()),
             Event::Started { run_id, .. } => (Level::Debug, format!("run {run_id}")),
+            Event::ShardKnown { shard } => (Level::Info, format!("shard {shard} is in the lake already")),
+            Event::ShardLeftOut { shard } => {
+                (Level::Warning, format!("nothing of shard {shard} is in the lake: not all of it was replayed"))
+            }
+            Event::ShardsComplete { shards } => {
+                (Level::Info, format!("{} in the lake, and none is missing", counted(u64::from(*shards), "shard")))
+            }
             Event::Planned { table, slices } => {
                 (Level::Debug, format!("{table}: {} to read", counted(*slices as u64, "slice")))
             }
@@ -121,7 +128,11 @@ impl Progress {
         let mut state = self.state();
         match event {
             Event::Started { .. } => state.started = true,
-            Event::Deleted { .. } | Event::SlicesNotDone { .. } => {}
+            Event::Deleted { .. }
+            | Event::SlicesNotDone { .. }
+            | Event::ShardKnown { .. }
+            | Event::ShardLeftOut { .. }
+            | Event::ShardsComplete { .. } => {}
             Event::SlicesEnded { table, done, failed, skipped, .. } => {
                 self.table(&mut state, table).ended += done + failed + skipped;
             }

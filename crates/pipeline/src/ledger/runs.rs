@@ -6,7 +6,7 @@ use copilot_lake_tables::Instant;
 
 use crate::report::RunOutcome;
 
-/// The command of a replay.
+/// The command of a replay; that of a shard goes on.
 pub(crate) const REPLAY: &str = "replay";
 /// The command of a maintenance.
 pub(crate) const MAINTAIN: &str = "maintain";
@@ -20,7 +20,7 @@ const SAME_MOMENT_SECONDS: i64 = 60;
 
 /// Whether runs of that command read a service.
 pub(crate) fn reads_service(command: &str) -> bool {
-    command != REPLAY && command != MAINTAIN
+    !command.starts_with(REPLAY) && command != MAINTAIN
 }
 
 /// The runs that a new run resumes, and the time that it plans for.
@@ -58,7 +58,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// Adds a run. Without an outcome it has not ended.
-    pub(super) fn add(&mut self, run_id: &str, command: &str, started_at: Instant, outcome: Option<&str>) {
+    pub(crate) fn add(&mut self, run_id: &str, command: &str, started_at: Instant, outcome: Option<&str>) {
         self.started.insert(run_id.to_owned(), started_at);
         self.commands.insert(run_id.to_owned(), command.to_owned());
         if let Some(outcome) = outcome {
@@ -76,6 +76,14 @@ impl Runs {
 
     pub(super) fn contains(&self, run_id: &str) -> bool {
         self.started.contains_key(run_id)
+    }
+
+    /// The command of each run, and whether it was complete.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.commands.iter().map(move |(run, command)| {
+            let outcome = self.outcomes.get(run);
+            (command.as_str(), outcome.is_some_and(|outcome| outcome == RunOutcome::Complete.name()))
+        })
     }
 
     /// When each run started.

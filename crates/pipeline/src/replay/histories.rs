@@ -43,8 +43,9 @@ pub(super) async fn replay_histories(replayer: &Replayer, slice: &ArchivedSlice)
     if open.run_id != slice.about.run_id {
         *open = OpenHistories { run_id: slice.about.run_id.clone(), users: HashMap::new() };
     }
-    let ended = read_all(folder).await?;
-    let pages: Arc<[IndexedPage]> = indexed(slice, &mut open).await?.into();
+    let mut ended = read_all(folder).await?;
+    ended.retain(|about| replayer.replays(&about.scope));
+    let pages: Arc<[IndexedPage]> = indexed(replayer, slice, &mut open).await?.into();
     let mut before: Option<oneshot::Receiver<()>> = None;
     let bundles = stream::iter(bundle_ranges(&pages)).map(|range| {
         // Pages of a history are decoded in their order.
@@ -101,14 +102,22 @@ pub(super) async fn replay_histories(replayer: &Replayer, slice: &ArchivedSlice)
 }
 
 /// The pages of an archive, in their order.
-async fn indexed(slice: &ArchivedSlice, open: &mut OpenHistories) -> Result<Vec<IndexedPage>, Error> {
+async fn indexed(
+    replayer: &Replayer,
+    slice: &ArchivedSlice,
+    open: &mut OpenHistories,
+) -> Result<Vec<IndexedPage>, Error> {
     let folder = &slice.archive.folder;
     let mut pages = Vec::new();
     for entry in slice.archive.entries().await? {
         let line: Result<HistoryLine, _> = serde_json::from_str(&entry.about);
         let line = line.map_err(|error| unusable(folder, &format!("its index cannot be read, {}", place(&error))))?;
         let Some(content) = entry.content.clone() else { continue };
-        let history = open.users.entry(printable_id(&line.user).into_owned()).or_insert_with(|| OpenHistory {
+        let scope = printable_id(&line.user).into_owned();
+        if !replayer.replays(&scope) {
+            continue;
+        }
+        let history = open.users.entry(scope).or_insert_with(|| OpenHistory {
             decoding: decoding(&line),
             keep: line.keep.clone(),
             pages: 0,

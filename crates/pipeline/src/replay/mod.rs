@@ -2,6 +2,9 @@
 //!
 //! Whatever a page came from is in its description. Slices of one run are replayed several at a time, as they were read;
 //! what follows on them, such as deletions and payloads, waits for them.
+//!
+//! Several processes may replay a shard each. A shard goes into a part of the lake as an archive does into a lake, and
+//! becomes the lake's when all of it is there.
 
 pub(crate) mod archive;
 pub(crate) mod archive_target;
@@ -14,18 +17,25 @@ mod payload_archives;
 mod read_ahead;
 mod read_description;
 mod replayer;
+mod shard;
+mod shard_commit;
 mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_RUN, GRAPH_USER, PAYLOAD, SYSTEM_USER, Table, written_with};
-use copilot_lake_writer::{Instance, Lake, LakeOptions, Lock, StoreOptions, archived, shown_location};
+use copilot_lake_tables::{
+    AI_INTERACTION, EXTRACTION_RUN, GRAPH_USER, Instant, PAYLOAD, SYSTEM_USER, Table, written_with,
+};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, LakePart, StoreOptions, archived, shown_location};
 use futures::{StreamExt as _, stream};
 
 use self::read_ahead::ReadAhead;
 use self::read_description::{ArchivedSlice, instant, left_out, read_slices};
 use self::replayer::Replayer;
+pub use self::shard::Shard;
+use self::shard::archive_id;
+use self::shard_commit::{ArchiveShard, finish, lock_when_free};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
@@ -58,26 +68,65 @@ pub struct ReplaySettings {
     pub paths: Vec<String>,
     /// What makes the materialized views when the rows are in; without it they stay as they are.
     pub view_maker: Option<ViewMaker>,
+    /// The shard of the archive that is replayed; `None`: all of it.
+    pub shard: Option<Shard>,
+}
+
+/// What is replayed.
+struct ArchiveToReplay {
+    instance: Instance,
+    /// In the order in which they were read.
+    slices: Vec<ArchivedSlice>,
+    /// Why others cannot be read.
+    unread: Vec<Error>,
+}
+
+/// A run of a replay: its name and its start, who observes it, and what stops it.
+struct ReplayRun {
+    run_id: String,
+    started_at: Instant,
+    observe: Observer,
+    stop: Stop,
+    begun: std::time::Instant,
+    view_maker: Option<ViewMaker>,
 }
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
-    let mut lock = None;
-    let report = replay_locked(replay, observe, stop, &mut lock).await;
-    if let Some(lock) = lock {
-        lock.release().await;
+    let begun = std::time::Instant::now();
+    let archive = read_archive(&replay).await?;
+    let lake = open_lake(&replay.lake, replay.lake_options).await?;
+    let started_at = local_time();
+    // The rows of one shard are not all that a view is made from.
+    let view_maker = replay.view_maker.filter(|_| replay.shard.is_none());
+    let run = ReplayRun { run_id: run_id(started_at), started_at, observe, stop, begun, view_maker };
+    if let Some(shard) = replay.shard {
+        return replay_shard(&lake, archive, shard, run).await;
     }
+    let lock = lake.lock(&run.run_id).await?;
+    let report = replay_locked(lake, archive, None, run).await;
+    lock.release().await;
     report
 }
 
-/// Replays under the lake's lock, which it leaves in `lock`.
-async fn replay_locked(
-    replay: ReplaySettings,
-    observe: Observer,
-    stop: Stop,
-    lock: &mut Option<Lock>,
-) -> Result<Report, Error> {
-    let begun = std::time::Instant::now();
+/// Checks that all shards of an archive are in the lake, and removes what killed processes left of them.
+pub async fn finish_shards(replay: &ReplaySettings, observe: &Observer) -> Result<Report, Error> {
+    let archive = read_archive(replay).await?;
+    let lake = open_lake(&replay.lake, replay.lake_options.clone()).await?;
+    let run_id = run_id(local_time());
+    let shards = finish(&lake, &archive_id(&archive.slices), &archive.instance, &run_id).await?;
+    observe(&Event::ShardsComplete { shards });
+    Ok(Report::new(run_id))
+}
+
+async fn open_lake(url: &str, mut options: LakeOptions) -> Result<Lake, Error> {
+    if Lake::open(url, options.clone()).await?.has(&EXTRACTION_RUN).await.is_ok() {
+        options.store = options.store.answered();
+    }
+    Ok(Lake::open(url, options).await?)
+}
+
+async fn read_archive(replay: &ReplaySettings) -> Result<ArchiveToReplay, Error> {
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
         for folder in archived(path, &replay.archive_store.for_url(&replay.lake, path)).await? {
@@ -104,15 +153,67 @@ async fn replay_locked(
     }
     let instance = Instance { organization: first.about.organization.clone(), tenant: first.about.tenant.clone() };
     slices.sort_by(|a, b| a.about.finished_at.cmp(&b.about.finished_at));
+    Ok(ArchiveToReplay { instance, slices, unread })
+}
 
-    let started_at = local_time();
-    let run_id = run_id(started_at);
-    let mut lake_options = replay.lake_options;
-    if Lake::open(&replay.lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.is_ok() {
-        lake_options.store = lake_options.store.answered();
+/// Replays a shard into a part of the lake, and makes that the lake's.
+async fn replay_shard(lake: &Lake, archive: ArchiveToReplay, shard: Shard, run: ReplayRun) -> Result<Report, Error> {
+    let of_archive = ArchiveShard { shard, archive: archive_id(&archive.slices) };
+    let is_known = of_archive.is_in(lake, &archive.instance).await?;
+    lake.remove_abandoned_parts(&of_archive.part_prefix(), &run.run_id).await?;
+    if is_known {
+        (run.observe)(&Event::ShardKnown { shard: shard.to_string() });
+        return Ok(Report::new(run.run_id));
     }
-    let lake = Lake::open(&replay.lake, lake_options).await?;
-    *lock = Some(lake.lock(&run_id).await?);
+    let part = lake.part(&format!("{}{}", of_archive.part_prefix(), run.run_id))?;
+    // It is held until the rows are the lake's: nobody takes the part for abandoned before.
+    let lock = part.lake.lock(&run.run_id).await?;
+    let report = replay_into_part((lake, &part), &of_archive, archive, run).await;
+    lock.release().await;
+    if let Err(error) = lake.remove_part(&part).await {
+        tracing::warn!(%error, "what a shard wrote for itself stays: `copilot-lake maintain` removes it");
+    }
+    report
+}
+
+/// Replays a shard into a part of the lake, whose lock the caller holds, and commits it under the lock of the lake.
+async fn replay_into_part(
+    (lake, part): (&Lake, &LakePart),
+    of_archive: &ArchiveShard,
+    archive: ArchiveToReplay,
+    run: ReplayRun,
+) -> Result<Report, Error> {
+    let (instance, observe, stop) = (archive.instance.clone(), Arc::clone(&run.observe), run.stop.clone());
+    let archived_runs = archive.slices.iter().map(|slice| {
+        let about = &slice.about;
+        Ok::<_, Error>((about.run_id.clone(), instant(&about.started_at)?))
+    });
+    let archived_runs = archived_runs.collect::<Result<BTreeMap<_, _>, Error>>()?;
+    let mut report = replay_locked(part.lake.clone(), archive, Some(of_archive.shard), run).await?;
+    if report.outcome == RunOutcome::Complete {
+        if let Some(lock) = lock_when_free(lake, &report.run_id, stop).await? {
+            let committed = of_archive.commit((lake, part), &instance, &archived_runs, &report).await;
+            lock.release().await;
+            return committed.map(|()| report);
+        }
+        (report.outcome, report.stopped) = (RunOutcome::Partial, true);
+    }
+    observe(&Event::ShardLeftOut { shard: of_archive.shard.to_string() });
+    Ok(report)
+}
+
+/// Replays an archive, or a shard of it, into a lake whose lock the caller holds.
+async fn replay_locked(
+    lake: Lake,
+    archive: ArchiveToReplay,
+    shard: Option<Shard>,
+    run: ReplayRun,
+) -> Result<Report, Error> {
+    let ArchiveToReplay { instance, mut slices, unread } = archive;
+    let ReplayRun { run_id, started_at, observe, stop, begun, view_maker } = run;
+    if let Some(shard) = shard {
+        slices.retain(|slice| shard.has_some_of(slice));
+    }
     let LakeCondition { mut ledger, stopped_tables, .. } = condition::open(&lake, &instance, None).await?;
     for slice in &slices {
         ledger.adopt_run(&slice.about.run_id, instant(&slice.about.started_at)?).await?;
@@ -140,8 +241,8 @@ async fn replay_locked(
     for error in stopped_tables.into_values() {
         run.stop_table(error).await?;
     }
-    let replayer =
-        Replayer { run, had_payloads, ahead: ReadAhead::default(), histories: tokio::sync::Mutex::default() };
+    let histories = tokio::sync::Mutex::default();
+    let replayer = Replayer { run, shard, had_payloads, ahead: ReadAhead::default(), histories };
     for error in unread {
         replayer.record_unread(&error.to_string()).await;
     }
@@ -149,7 +250,7 @@ async fn replay_locked(
         // What was replayed before is in the lake.
         return replayer.run.ledger.flush(&replayer.run.run_id).await.and(Err(error));
     }
-    if let Some(maker) = &replay.view_maker {
+    if let Some(maker) = &view_maker {
         make_views(&replayer.run, maker).await;
     }
     end(replayer.run, begun).await

@@ -20,6 +20,7 @@ use crate::dataverse::people;
 use crate::error::Error;
 use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
 use crate::ledger::windows::{CREATED, MODIFIED, TRACKING};
+use crate::payloads::derived;
 use crate::report::SliceStatus;
 use crate::reread::reread;
 use crate::settings::Deletes;
@@ -48,6 +49,9 @@ pub(super) async fn replay_slice(replayer: &Replayer, slice: &ArchivedSlice) -> 
         ..SliceCounts::default()
     };
     if about.time_column == TRACKING {
+        if !replayer.replays(table.name) {
+            return remove_derived(replayer, table, about).await;
+        }
         counts.pages = about.pages_read;
         apply_deletions(replayer, table, about).await?;
     } else {
@@ -149,6 +153,15 @@ async fn replay_pages(
     let ready = ingest.read(pages, counts, |_, _| {}).await?;
     ready.commit(&run.run_id, counts).await?;
     Ok(failures.into_inner())
+}
+
+/// Removes what is derived from rows that were deleted at the service, in a shard that has not the rows themselves.
+async fn remove_derived(replayer: &Replayer, table: &'static Table, about: &SliceFile) -> Result<(), Error> {
+    let run = &replayer.run;
+    if Deletes::parse(&about.deletes) != Some(Deletes::Remove) || about.deleted_keys.is_empty() {
+        return Ok(());
+    }
+    derived::remove(&run.lake, &run.run_id, &run.rejects, table, &about.deleted_keys).await
 }
 
 /// Marks or removes rows that were deleted at the service.

@@ -54,6 +54,7 @@ struct PayloadBatch {
 pub(super) async fn replay_payloads(replayer: &Replayer, slice: &ArchivedSlice) -> Result<(), Error> {
     let run = &replayer.run;
     let mut payloads = indexed(slice).await?;
+    payloads.retain(|payload| replayer.replays(&payload.row.id));
     drop_superseded(replayer, &mut payloads).await?;
     let payloads: Arc<[IndexedPayload]> = payloads.into();
     let batches = stream::iter(batch_ranges(&payloads)).map(|range| {

@@ -7,6 +7,7 @@ use super::description::SliceFile;
 use super::open_histories::OpenHistories;
 use super::read_ahead::ReadAhead;
 use super::read_description::left_out;
+use super::shard::Shard;
 use crate::event::Event;
 use crate::ledger::windows;
 use crate::report::SliceStatus;
@@ -18,6 +19,8 @@ pub(super) const REASONS: usize = 50;
 /// A replay into a lake.
 pub(super) struct Replayer {
     pub(super) run: RunContext,
+    /// The shard of the archive that it replays; `None`: all of it.
+    pub(super) shard: Option<Shard>,
     /// Whether the lake had payloads before: some may be newer than the archive's.
     pub(super) had_payloads: bool,
     pub(super) ahead: ReadAhead,
@@ -25,6 +28,11 @@ pub(super) struct Replayer {
 }
 
 impl Replayer {
+    /// Whether what is known by this key is to be replayed: the pages of a table, the payloads of a row, a history.
+    pub(super) fn replays(&self, key: &str) -> bool {
+        self.shard.is_none_or(|shard| shard.has(key))
+    }
+
     /// Reports that a slice could not be replayed, or not all of it.
     pub(super) async fn record_failure(&self, about: &SliceFile, reason: String) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);

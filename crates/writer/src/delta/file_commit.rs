@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use copilot_lake_tables::Table;
-use deltalake::kernel::{Action, Add, Remove};
+use deltalake::kernel::{Action, Add, Remove, Transaction};
 use deltalake::protocol::DeltaOperation;
 
+use crate::clock::now_millis;
 use crate::delta::data_file::DataFile;
 
 /// A commit that adds and removes files.
@@ -15,6 +16,8 @@ pub(crate) struct FileCommit<'a> {
     pub(crate) remove: &'a [Arc<DataFile>],
     /// The run that commits.
     pub(crate) run_id: &'a str,
+    /// What the log knows the commit by, so that it is not made twice.
+    pub(crate) once: Option<&'a str>,
 }
 
 /// What a commit of files does to the rows of the table.
@@ -32,7 +35,8 @@ impl FileCommit<'_> {
         let data_change = self.kind == CommitKind::Merge;
         let removes = self.remove.iter().map(|file| Action::Remove(Remove { data_change, ..file.remove(table) }));
         let adds = self.add.iter().map(|file| Action::Add(Add { data_change, ..file.add(table) }));
-        removes.chain(adds).collect()
+        let once = self.once.map(|id| Action::Txn(Transaction::new_with_last_update(id, 0, Some(now_millis()))));
+        once.into_iter().chain(removes).chain(adds).collect()
     }
 
     /// The operation, as the log names it.

@@ -235,6 +235,13 @@ impl Log {
         snapshot.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
+    /// Whether the log has a commit that it knows by this.
+    pub(crate) async fn has_committed(&self, once: &str) -> Result<bool, Error> {
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
+        let version = table.snapshot().map_err(&error)?.transaction_version(self.store.as_ref(), once).await;
+        Ok(version.map_err(&error)?.is_some())
+    }
+
     /// Who made the newest commit.
     pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;

@@ -99,7 +99,18 @@ impl Changes {
         let inputs = rows.finish_for(mode, &files).await?;
         let visible = VisibleFiles::new(Arc::clone(&log));
         Ok(SortedChanges {
-            transaction: Transaction { lake, consumers, log, mode, inputs, delete_keys, carry, visible, unchanged: 0 },
+            transaction: Transaction {
+                lake,
+                consumers,
+                log,
+                mode,
+                inputs,
+                delete_keys,
+                carry,
+                visible,
+                unchanged: 0,
+                once: None,
+            },
         })
     }
 }

@@ -209,6 +209,11 @@ impl DataFileWriter {
 }
 
 impl StagedDataFile {
+    /// A file that is under its name already.
+    pub(crate) fn published(file: DataFile) -> Self {
+        Self { file, upload: None }
+    }
+
     /// Publishes the file under its name.
     pub(crate) async fn complete(&mut self) -> Result<(), Error> {
         if let Some(upload) = self.upload.take() {

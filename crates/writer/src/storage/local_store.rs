@@ -14,14 +14,16 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode,
+    Result,
 };
 
 use crate::storage::file_rights::FileRights;
 use crate::storage::folders::Folders;
-use crate::storage::local_io::{NAME, blocking};
+use crate::storage::local_io::{NAME, blocking, error};
 use crate::storage::local_upload::LocalUpload;
 use crate::storage::paths;
+use crate::storage::publish;
 use crate::storage::staged_file::StagedFile;
 
 /// A folder as an object store. Clones are the same store.
@@ -169,6 +171,25 @@ impl ObjectStore for LocalStore {
         };
         let content = self.get(from).await?.bytes().await?;
         self.put_opts(to, content.into(), mode.into()).await.map(drop)
+    }
+
+    /// The names are durable once the next put returns.
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let (this, from, to) = (self.clone(), self.path_of(from)?, self.path_of(to)?);
+        blocking(move || {
+            this.folders.check()?;
+            let folder = folder_of(&to);
+            this.rights.create_folders(folder).map_err(error("create the folder", folder))?;
+            let renamed = match options.target_mode {
+                RenameTargetMode::Overwrite => std::fs::rename(&from, &to),
+                RenameTargetMode::Create => publish::rename_if_absent(&from, &to),
+            };
+            renamed.map_err(error("rename", &from))?;
+            this.folders.note_change(folder_of(&from));
+            this.folders.note_change(folder);
+            Ok(())
+        })
+        .await
     }
 }
 

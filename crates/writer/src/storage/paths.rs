@@ -15,6 +15,9 @@ pub(crate) const LOCK: &str = "_lock";
 /// The folder of a table's log, inside the table's folder.
 pub(crate) const LOG: &str = "_delta_log";
 
+/// The folder of the parts of a lake, at its root.
+pub(crate) const PARTS: &str = "_parts";
+
 /// The folder of the archive, at the root of a lake.
 const RAW: &str = "_raw";
 
@@ -139,6 +142,11 @@ pub(crate) fn probe() -> Path {
 /// A file in it.
 pub(crate) fn probe_file(folder: &Path, name: &str) -> Path {
     folder.clone().join(name)
+}
+
+/// The folder of a part of the lake.
+pub(crate) fn part(name: &str) -> Path {
+    Path::from_iter([PARTS.to_owned(), path_segment(name)])
 }
 
 /// The folder of the archive.

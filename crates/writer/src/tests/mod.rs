@@ -12,6 +12,7 @@ mod keys;
 mod lakes;
 mod leases;
 mod machine;
+mod parts;
 mod removed_files;
 mod requests;
 mod rewrites;
