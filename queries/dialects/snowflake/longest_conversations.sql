@@ -26,7 +26,7 @@ WITH parameter AS (
 ), turn AS (
   SELECT
     *,
-    ROW_NUMBER() OVER (PARTITION BY user_id, conversation_key ORDER BY started_at, turn_key) AS place
+    ROW_NUMBER() OVER (PARTITION BY user_id, conversation_key ORDER BY started_at, request_id) AS place
   FROM m365_turn
 ), conversation AS (
   SELECT

@@ -31,7 +31,7 @@ WITH parameter AS (
 ), turn AS (
   SELECT
     *,
-    ROW_NUMBER() OVER (PARTITION BY user_id, conversation_key ORDER BY started_at NULLS LAST, turn_key NULLS LAST) AS place
+    ROW_NUMBER() OVER (PARTITION BY user_id, conversation_key ORDER BY started_at NULLS LAST, request_id NULLS LAST) AS place
   FROM m365_turn
 ), conversation AS (
   SELECT

@@ -67,7 +67,7 @@ WITH parameter AS (
   LEFT JOIN cited
     ON cited.user_id = m365_turn.user_id
     AND cited.session_id = m365_turn.session_id
-    AND cited.turn_key = m365_turn.turn_key
+    AND cited.turn_key = m365_turn.request_id
   WHERE
     is_system_prompt = 0
 ), total AS (
