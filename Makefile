@@ -20,13 +20,16 @@ build: ## compile everything in the dev profile
 demo: build ## extract from the embedded emulator into ./demo-lake and print the feedback rates
 	$(BIN) demo
 
-IT := cargo test --locked --workspace --quiet --test it --
-# Tests of stores mostly wait, for leases and pauses: they run beside the others, and are told after them.
 test: build python stores ## run every test
-	cargo test --locked --workspace --quiet --lib --bins
-	$(IT) store >$(CARGO_TARGET_DIR)/stores.txt 2>&1 & stores=$$!; $(IT) --skip store; others=$$?; \
-	wait $$stores; stores=$$?; cat $(CARGO_TARGET_DIR)/stores.txt; test $$others$$stores = 00
+	cargo test --locked --workspace --quiet --lib --bins && cargo test --locked --workspace --quiet --doc
+	$(MAKE) -j2 test-stores test-others
 	$(PYTHON) tests/python/dialects $(BIN) --check
+
+# Tests of stores mostly wait, for leases and pauses: they run beside the others.
+test-stores:
+	cargo test --locked --workspace --quiet --test it -- store
+test-others:
+	cargo test --locked --workspace --quiet --test it -- --skip store
 
 dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
 	$(PYTHON) tests/python/dialects $(BIN)
@@ -85,4 +88,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test dialects accept check deny bench bench-peers release interop python soak stores
+.PHONY: help build demo test test-stores test-others dialects accept check deny bench bench-peers release interop python soak stores

@@ -178,10 +178,10 @@ fn histories_are_read_twice_as_fast_by_two_applications() {
 }
 
 #[test]
-fn deletions_are_not_looked_for_while_the_first_identity_is_not_used() {
+fn a_run_is_partial_that_cannot_look_for_deletions_since_the_first_identity_is_not_used() {
     let mut world = with_second(events(6_000, "[[application]]\nnumber = 1\nmember = false"), "dataverse");
     world.keys.insert("dataverse.deletes".to_owned(), "mark".into());
-    let summary = world.extract(&[], 0);
+    let summary = world.extract(&[], 3);
     check_events(&world);
     let reasons = summary["tables"].to_string();
     assert!(reasons.contains("deletions are not looked for: the first identity"), "{reasons}");

@@ -176,10 +176,6 @@ async fn maintain_locked(
     let (begun, started_at) = (MachineInstant::now(), local_time());
     let run = run_id(started_at);
     *lock = Some(lake.lock(&run).await?);
-    let of_shards = match tables.len() == TABLES.len() {
-        true => lake.remove_abandoned_parts("", &run).await?,
-        false => OrphanFiles::default(),
-    };
     let instance = Instance::default();
     let Survey { absent, stopped: unwritable, .. } = lake.survey(&instance).await?;
     let is_usable = |table: &&&'static Table| {
@@ -242,8 +238,12 @@ async fn maintain_locked(
             Err(error) => stopped.push((table, only_of_table(error)?)),
         }
     }
+    // Last: on a store the locks of what killed shards left are watched for a while.
+    let of_shards = match tables.len() == TABLES.len() && !is_stopped {
+        true => lake.remove_abandoned_parts("", &run).await,
+        false => Ok(OrphanFiles::default()),
+    };
     let mut report = report(begun, tables.len(), recorded.map(|_| run.clone()), false, done, stopped);
-    report.delete_shards(of_shards);
     if is_stopped {
         (report.stopped, report.outcome) = (true, RunOutcome::Partial);
     }
@@ -251,6 +251,7 @@ async fn maintain_locked(
         let of_run = Report { outcome: report.outcome, stopped: is_stopped, ..Report::new(run) };
         ledger.end_run(MAINTAIN, started_at, local_time().max(started_at), &of_run).await?;
     }
+    report.delete_shards(of_shards?);
     Ok(report)
 }
 

@@ -56,6 +56,9 @@ pub struct FreshBatch {
     pub removed: RecordBatch,
 }
 
+/// Memory that the key of a group takes while joins hold it, at most.
+const KEY_MEMORY: u64 = 256;
+
 /// Weeks in which a group has rows, by each of them.
 type WeekLinks = BTreeMap<Week, BTreeSet<Week>>;
 
@@ -140,14 +143,29 @@ async fn plan(
             }
         }
     }
-    // A first run of few rows: all is made at once, whatever hangs together.
-    let is_one_part = stale.is_superset(&all) && rows.values().sum::<u64>() <= limits.rows;
-    let links = if is_one_part { WeekLinks::new() } else { links(groups, &session).await? };
-    if !stale.is_empty() && !stale.is_superset(&all) {
+    let mut links = WeekLinks::new();
+    if stale.is_superset(&all) {
+        // A first run of few rows is made at once, whatever hangs together.
+        if rows.values().sum::<u64>() > limits.rows {
+            add_links(&mut links, groups, &session, None).await?;
+        }
+    } else if !stale.is_empty() {
+        // The keys of few weeks are held in memory; of many, the groups of several weeks are counted out.
+        let are_few = |weeks: &BTreeSet<Week>| {
+            let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
+            keys.saturating_mul(KEY_MEMORY) <= limits.memory as u64 / 2
+        };
+        let of_stale = are_few(&stale).then_some(&stale);
+        add_links(&mut links, groups, &session, of_stale).await?;
         let mut more: BTreeSet<Week> = stale.iter().filter_map(|week| links.get(week)).flatten().copied().collect();
         more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
         if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
             more.extend(weeks(&session, &sql).await?);
+        }
+        more.retain(|week| !stale.contains(week));
+        // What is made there takes the rows of its other groups, too.
+        if of_stale.is_some() && !more.is_empty() {
+            add_links(&mut links, groups, &session, are_few(&more).then_some(&more)).await?;
         }
         stale.extend(more);
     }
@@ -202,17 +220,22 @@ async fn label_of(label: &CodeLabel, session: &Session) -> Result<String, Error>
     })
 }
 
-/// Which weeks hang together. Only keys and weeks are read.
-async fn links(groups: &RowGroups, session: &Session) -> Result<WeekLinks, Error> {
-    let (mut links, mut group, mut of_group) = (WeekLinks::new(), String::new(), BTreeSet::new());
-    let mut rows = session.rows(&groups.links_sql()).await?;
+/// Adds what these weeks hang together with, or all weeks. Only keys and weeks are read.
+async fn add_links(
+    links: &mut WeekLinks,
+    groups: &RowGroups,
+    session: &Session,
+    weeks: Option<&BTreeSet<Week>>,
+) -> Result<(), Error> {
+    let (mut group, mut of_group) = (String::new(), BTreeSet::new());
+    let mut rows = session.rows(&groups.links_sql(weeks)).await?;
     while let Some(batch) = rows.batches.try_next().await? {
         let keys = text(batch.column(0))?;
         let weeks = batch.column(1).as_primitive::<Date32Type>();
         for (row, key) in keys.as_string::<i32>().iter().enumerate() {
             let key = key.unwrap_or_default();
             if key != group {
-                link(&mut links, &std::mem::take(&mut of_group));
+                link(links, &std::mem::take(&mut of_group));
                 key.clone_into(&mut group);
             }
             if weeks.is_valid(row) {
@@ -220,8 +243,8 @@ async fn links(groups: &RowGroups, session: &Session) -> Result<WeekLinks, Error
             }
         }
     }
-    link(&mut links, &of_group);
-    Ok(links)
+    link(links, &of_group);
+    Ok(())
 }
 
 /// Adds the weeks of a group.

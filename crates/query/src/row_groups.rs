@@ -44,14 +44,17 @@ pub(crate) struct CodeLabel {
 }
 
 /// The views. Rows without a request may be the same interaction as one of the other store, whatever its week: while the
-/// older store has rows, all of them are one group. A join holds the side that is written first in memory.
+/// older store has such rows, all of them are one group. Rows of one interaction have the same kind, and Available ones are
+/// no requests. A join holds the side that is written first in memory.
 static VIEWS: &[RowGroups] = &[
     RowGroups {
         view: &COPILOT_REQUEST,
         grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
                            CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
                     week_start \
-                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
+                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
+                        WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
+                          AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older \
                   CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
                               FROM msdyn_copilotevent \
                               UNION ALL \
@@ -62,7 +65,9 @@ static VIEWS: &[RowGroups] = &[
                   SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''",
         stored: "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
                    week_start, first_week, last_week \
-                 FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
+                 FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
+                       WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
+                         AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older \
                  CROSS JOIN stored_copilot_request",
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
         label: Some(CodeLabel {
@@ -112,17 +117,22 @@ impl RowGroups {
         format!("stored_{}", self.view.name)
     }
 
-    /// The groups that have rows in several weeks, in order, with these weeks. Also those of which only stored rows know
-    /// that they had rows there. The keys of these groups, which are few, are held in memory.
-    pub(crate) fn links_sql(&self) -> String {
+    /// The groups that have rows in these weeks, or else those that have rows in several weeks, in order, with all weeks in
+    /// which they have rows. Also those of which only stored rows know that they had rows there. The keys of these groups
+    /// are held in memory: those of several weeks are few.
+    pub(crate) fn links_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
         let Self { grouped, stored, .. } = self;
+        let chosen = match weeks {
+            Some(weeks) => format!("WHERE week_start IN ({}) GROUP BY group_key", listed(weeks)),
+            None => "GROUP BY group_key HAVING min(week_start) <> max(week_start)".to_owned(),
+        };
         format!(
             "WITH grouped AS ({grouped} \
                UNION ALL SELECT group_key, week_start FROM ({stored}) AS stored \
                UNION ALL SELECT group_key, first_week FROM ({stored}) AS stored \
                UNION ALL SELECT group_key, last_week FROM ({stored}) AS stored) \
              SELECT grouped.group_key, grouped.week_start \
-             FROM (SELECT group_key FROM grouped GROUP BY group_key HAVING min(week_start) <> max(week_start)) AS linked \
+             FROM (SELECT group_key FROM grouped {chosen}) AS linked \
              JOIN grouped ON grouped.group_key = linked.group_key \
              GROUP BY grouped.group_key, grouped.week_start \
              ORDER BY grouped.group_key"

@@ -29,6 +29,9 @@ use crate::storage::location::Location;
 use crate::storage::paths;
 use crate::storage::store_options::StoreOptions;
 
+/// Parts whose locks are taken at the same time: on a store each is watched for a while.
+const CONCURRENT_PARTS: usize = 16;
+
 /// A part of a lake.
 pub struct LakePart {
     name: String,
@@ -54,7 +57,7 @@ impl Lake {
     }
 
     /// Makes the rows of a table of a part this lake's, in one commit: one row per key afterwards, the newest version.
-    /// The part loses its files. `once`: what the log knows the commit by; if it has one of that id, nothing is done.
+    /// The part loses its files. `app_id`: application id of the Delta `txn` action; if the log has one, nothing is done.
     ///
     /// The caller must hold the locks of the lake and of the part, have prepared the table, and have written the part
     /// through this value: its files are those that this value knows of, whatever became of the part since.
@@ -65,12 +68,12 @@ impl Lake {
         &self,
         part: &LakePart,
         table: &'static Table,
-        once: &str,
+        app_id: &str,
         run_id: &str,
     ) -> Result<Committed, Error> {
         let of_part = part.lake.inner.log(table).files().await?;
         let (storage, log) = (&self.inner.storage, self.inner.log(table));
-        if of_part.is_empty() || log.has_committed(once).await? {
+        if of_part.is_empty() || log.has_committed(app_id).await? {
             return Ok(Committed::default());
         }
         let mut visible = VisibleFiles::new(Arc::clone(&log));
@@ -97,7 +100,7 @@ impl Lake {
             carry: None,
             visible,
             unchanged: 0,
-            once: Some(once.to_owned()),
+            app_id: Some(app_id.to_owned()),
         };
         transaction.commit(run_id).await
     }
@@ -129,32 +132,45 @@ impl Lake {
         Ok(counted(&files_below(&self.inner.storage, &Path::from(paths::PARTS)).await?))
     }
 
-    /// Removes the parts whose names begin with this, except those that a process is writing. Returns what was removed.
+    /// Removes the parts whose names begin with this, except those that a process is writing. Returns what was removed. A
+    /// part that cannot be removed stays, with a warning.
     ///
     /// # Errors
-    /// Reading or writing the store.
+    /// Listing the parts.
     pub async fn remove_abandoned_parts(&self, prefix: &str, run_id: &str) -> Result<OrphanFiles, Error> {
         let LakeStorage { store, local, .. } = &*self.inner.storage;
         let mut removed = OrphanFiles::default();
         let folder = Path::from(paths::PARTS);
         let listed = store.list_with_delimiter(Some(&folder)).await.map_err(Error::store(format!("list {folder}")))?;
-        let names = listed.common_prefixes.iter().filter_map(Path::filename);
-        for name in names.filter(|name| name.starts_with(prefix)) {
-            let part = self.part(name)?;
-            match part.lake.lock(run_id).await {
-                Err(Error::Held { .. }) => continue,
-                // Who held it before never holds it again.
-                taken => taken?.release().await,
+        let names = listed.common_prefixes.iter().filter_map(Path::filename).filter(|name| name.starts_with(prefix));
+        let removals: Vec<_> =
+            names.map(|name| async move { (name, self.remove_abandoned_part(name, run_id).await) }).collect();
+        let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT_PARTS);
+        while let Some((part, of_part)) = removals.next().await {
+            match of_part {
+                Ok(of_part) => {
+                    removed.files += of_part.files;
+                    removed.bytes += of_part.bytes;
+                }
+                Err(error) => tracing::warn!(part, %error, "could not remove what a killed shard left"),
             }
-            let of_part = self.remove_part(&part).await?;
-            removed.files += of_part.files;
-            removed.bytes += of_part.bytes;
         }
         if let Some(local) = local.as_ref().filter(|_| prefix.is_empty()) {
             // It stays if it is not empty.
             let _ = std::fs::remove_dir(local.root().join(paths::PARTS));
         }
         Ok(removed)
+    }
+
+    /// Removes a part unless a process is writing it.
+    async fn remove_abandoned_part(&self, name: &str, run_id: &str) -> Result<OrphanFiles, Error> {
+        let part = self.part(name)?;
+        match part.lake.lock(run_id).await {
+            Err(Error::Held { .. }) => return Ok(OrphanFiles::default()),
+            // Who held it before never holds it again.
+            taken => taken?.release().await,
+        }
+        self.remove_part(&part).await
     }
 }
 

@@ -34,10 +34,12 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
     let archive_store = settings::stores(&config, args.path.iter().map(String::as_str))?;
     let (paths, view_maker) = (args.path, view_maker(&config));
     let replay = ReplaySettings { lake, lake_options, archive_store, paths, view_maker, shard: args.shard };
-    if args.finish {
-        return Ok(copilot_lake_pipeline::finish_shards(&replay, &observe).await?);
-    }
-    let run = copilot_lake_pipeline::replay(replay, observe, stopped);
+    let run = async {
+        match args.finish {
+            true => copilot_lake_pipeline::finish_shards(replay, observe, stopped).await,
+            false => copilot_lake_pipeline::replay(replay, observe, stopped).await,
+        }
+    };
     let signal = async {
         signals::stop_requested().await;
         console.warning("stopping after the current slice; press Ctrl-C again to stop at once");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use copilot_lake_extractor::{Auth, Credential, NamedAuth, Secret};
+use copilot_lake_tables::is_guid;
 
 use super::effective::Config;
 use super::key::{
@@ -35,7 +36,9 @@ pub(super) fn more(config: &Config, list: &str, first: &Auth) -> Result<Vec<Name
                 .into());
         }
         let are_known = !auth.tenant_id.is_empty() && !first.tenant_id.is_empty();
-        if are_known && !auth.tenant_id.eq_ignore_ascii_case(&first.tenant_id) {
+        // A tenant has an id and a domain: which belong together is known when they have signed in.
+        let are_alike = is_guid(&auth.tenant_id) == is_guid(&first.tenant_id);
+        if are_known && are_alike && !auth.tenant_id.eq_ignore_ascii_case(&first.tenant_id) {
             return Err(usage(format!("`{name}.tenant_id` names another tenant than that of `auth`"))
                 .hint(format!("all identities of `{list}` read the same tenant: leave the key out"))
                 .into());

@@ -350,6 +350,8 @@ fn more_identities_are_lists_of_sections() {
     assert_eq!(with(&same).unwrap(), "`graph.identity.1` is the same identity as `auth`");
     let other = [own[0], own[1], "dataverse.identity.1.tenant_id=u"];
     assert_eq!(with(&other).unwrap(), "`dataverse.identity.1.tenant_id` names another tenant than that of `auth`");
+    let by_id = [own[0], own[1], "dataverse.identity.1.tenant_id=00000000-0000-4000-8000-00000000beef"];
+    assert_eq!(with(&by_id), None, "it may be the id of that tenant");
 
     let (message, hint) = complaint("[dataverse.identity]\nclient_id = 'b'\n");
     assert_eq!(message, "`dataverse.identity` is a list of sections, lake.toml line 1");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use copilot_lake_tables::{Instant, Table};
 use futures::future::join_all;
 use serde::Deserialize;
+use tracing::warn;
 use url::Url;
 
 use super::privileges::{self, PrivilegeDepth};
@@ -82,35 +83,49 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
     used.map(|(_, who, _)| who).ok_or(Error::Stopped)
 }
 
-/// What an identity is told of its privileges: not every identity may read them.
+/// What an identity is told of its privileges. Not every identity may read them, and one alone does not need to: no other
+/// answer of the service keeps it from signing in.
 fn known_depths(depths: Result<BTreeMap<String, PrivilegeDepth>, Error>) -> Result<ReadDepths, Error> {
     match depths {
         Ok(depths) => Ok(Some(depths).filter(|depths| !depths.is_empty())),
-        Err(error) if error.call().is_some_and(|call| call.status == Some(403)) => Ok(None),
+        Err(error) if is_untold(&error) => {
+            warn!(%error, "an identity is not told its privileges");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Whether this is the final answer to the request for privileges, and says nothing of the sign-in.
+fn is_untold(error: &Error) -> bool {
+    let is_of_sign_in = error.is_service_wide() || error.call().is_some_and(|call| call.status == Some(401));
+    error.is_response() && !is_of_sign_in
 }
 
 /// The identities that are not to be used beside the others, and why.
 fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) -> Vec<(usize, String)> {
     let mut unequal = Vec::new();
     let mut equal: Vec<&WhoAmI> = Vec::new();
-    let deepest = |table: &Table| accepted.iter().filter_map(|(_, _, depths)| depth(depths, table)).max();
+    let organization = &accepted[0].1.organization_id;
+    let of_organization = accepted.iter().filter(|(_, who, _)| who.organization_id == *organization);
+    let all_depths: Vec<&ReadDepths> = of_organization.map(|(_, _, depths)| depths).collect();
+    let is_any_told = all_depths.iter().any(|depths| depths.is_some());
+    let deepest = |table: &Table| all_depths.iter().filter_map(|depths| depth(depths, table)).max();
     for (number, (index, who, depths)) in accepted.iter().enumerate() {
         // What is not the same for everybody is each user's own.
         let is_shallow = |table: &&&'static Table| {
             let own = depth(depths, table);
             own < deepest(table) || (!equal.is_empty() && own.is_some_and(|own| own < PrivilegeDepth::Global))
         };
-        let reason = if who.organization_id != accepted[0].1.organization_id {
+        let reason = if who.organization_id != *organization {
             Some("it belongs to another organization".to_owned())
         } else if equal.iter().any(|other| other.user_id == who.user_id) {
             Some("it is the same user as another, whose limits it shares".to_owned())
         } else if depths.is_none() {
-            // The first is as good as it would be alone.
+            // Where nothing is known of any, the first is as good as it would be alone.
             let reason = "it may not read its own privileges, so that it is not known whether it sees every row: grant \
                           prvReadUser and prvReadOrganization";
-            Some(reason.to_owned()).filter(|_| number > 0)
+            Some(reason.to_owned()).filter(|_| number > 0 || is_any_told)
         } else {
             let shallow = tables.iter().find(is_shallow);
             shallow.map(|table| {
@@ -153,7 +168,7 @@ mod tests {
         };
         let all = || depths([Some(Global), Some(Global)]);
         let none = || (who("b", "o"), None);
-        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 12] = [
+        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 14] = [
             ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
             ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
             ("one user twice", vec![(who("a", "o"), all()), (who("a", "o"), all())], &[1]),
@@ -164,10 +179,20 @@ mod tests {
             ),
             ("nothing is told", vec![(who("a", "o"), None), none()], &[1]),
             ("of the second nothing is told", vec![(who("a", "o"), all()), none(), (who("c", "o"), all())], &[1]),
-            ("of the first nothing is told", vec![(who("a", "o"), None), (who("b", "o"), all())], &[]),
+            ("of the first nothing is told", vec![(who("a", "o"), None), (who("b", "o"), all())], &[0]),
             (
                 "of the first nothing is told, and the second sees its own rows",
                 vec![(who("a", "o"), None), (who("b", "o"), depths([Some(Global), Some(Basic)]))],
+                &[0],
+            ),
+            (
+                "of the first nothing is told, and the second is of another organization",
+                vec![(who("a", "o"), None), (who("b", "p"), all())],
+                &[1],
+            ),
+            (
+                "the first sees less than one of another organization",
+                vec![(who("a", "o"), depths([Some(Global), Some(Basic)])), (who("b", "p"), all())],
                 &[1],
             ),
             (

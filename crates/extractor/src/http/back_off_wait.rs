@@ -25,15 +25,25 @@ const MAX_PAUSE: Duration = Duration::from_hours(24);
 /// The least time between two attempts.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
+/// The attempt that failed last, among those of its call.
+pub(super) struct FailedAttempt<'a> {
+    pub(super) request: &'a Request,
+    /// The identities by which the request was refused.
+    pub(super) refusals: &'a Refusals,
+    /// The identity that made the attempt.
+    pub(super) identity: usize,
+    pub(super) attempts: &'a Attempts,
+    /// Attempts that do not count, since others took what was permitted.
+    pub(super) outpaced: u32,
+    /// When the attempt before it failed.
+    pub(super) since: Instant,
+}
+
 impl Client {
-    /// Waits until the next attempt, or gives up. `index`: the identity that made the last one. `outpaced`: attempts that
-    /// do not count, since others took what was permitted. `since`: when the attempt before the last one failed. Returns the time for which throttling of this resource alone held the request back.
-    pub(super) async fn back_off(
-        &self,
-        (request, refusals, index): (&Request, &Refusals, usize),
-        (attempts, outpaced, since): (&Attempts, u32, Instant),
-        transient: Transient,
-    ) -> Result<Duration, Error> {
+    /// Waits until the next attempt, or gives up. Returns the time for which throttling of this resource alone held the
+    /// request back.
+    pub(super) async fn back_off(&self, failed: &FailedAttempt<'_>, transient: Transient) -> Result<Duration, Error> {
+        let FailedAttempt { request, identity, attempts, outpaced, since, .. } = *failed;
         if self.cancellation.is_cancelled() {
             return Err(Error::Stopped);
         }
@@ -61,7 +71,7 @@ impl Client {
         if unavailable == Some(ThrottleScope::Resource) {
             self.resource_gates.close(request.resource, pause);
         }
-        let (wait, prolonged) = self.close_gates((request, refusals, index), &transient, (waits_at_gate, pause));
+        let (wait, prolonged) = self.close_gates(failed, &transient, (waits_at_gate, pause));
         // Throttling is of one identity: another may send the request before this one may again.
         let wait = match wait {
             None => own_wait,
@@ -77,7 +87,7 @@ impl Client {
                 return Err(Error::paused(pause, call));
             }
         } else {
-            self.identities.get(index).counters.add_throttled(prolonged);
+            self.identities.get(identity).counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
             // A throttled request is answered, and so is one that is refused without a reason.
@@ -122,10 +132,11 @@ impl Client {
     /// by how much the pause was prolonged.
     fn close_gates(
         &self,
-        (request, refusals, index): (&Request, &Refusals, usize),
+        failed: &FailedAttempt<'_>,
         transient: &Transient,
         (waits_at_gate, pause): (bool, Duration),
     ) -> (Option<Duration>, Duration) {
+        let FailedAttempt { request, refusals, identity: index, .. } = *failed;
         let identity = self.identities.get(index);
         let prolonged = match (waits_at_gate, transient.throttled) {
             (true, Some(_)) => identity.gate.close(pause),

@@ -12,6 +12,7 @@ use tracing::debug;
 use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
+use super::back_off_wait::FailedAttempt;
 use super::body::{self, BodyError};
 use super::body_buffer::BodyBuffer;
 use super::body_reader::{BodyReader, ReservationSize};
@@ -204,8 +205,15 @@ impl Client {
                     outpaced += u32::from(is_of_identity && answered > answered_before);
                     outpaced = outpaced.min(MAX_OUTPACED * self.limits.retry_policy.max_attempts);
                     answered_before = answered;
-                    let made = (&attempts, outpaced, since);
-                    let waited = self.back_off((request, &refusals, cost.identity), made, transient).await;
+                    let failed = FailedAttempt {
+                        request,
+                        refusals: &refusals,
+                        identity: cost.identity,
+                        attempts: &attempts,
+                        outpaced,
+                        since,
+                    };
+                    let waited = self.back_off(&failed, transient).await;
                     cost.throttled += waited.map_err(|error| identities::conclusion(&refusals, error))?;
                 }
             }

@@ -84,7 +84,7 @@ async fn track(
     let slice = Slice { table, scope: String::new(), time_column: TRACKING, start, end: as_of };
     let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
     if let Some(reason) = context.service.deletions_refused() {
-        return record_skip(context, slice, &reason, counts).await;
+        return record_untracked(context, slice, &reason, counts).await;
     }
     let mut expired = None;
     let tracking = match context.service.deleted(table, token.as_deref()).await {
@@ -101,7 +101,7 @@ async fn track(
     let tracking = match tracking {
         Ok(tracking) => tracking,
         Err(error) if context.service.concerns_deletions_alone(&error) => {
-            return record_skip(context, slice, &error.without_call(), counts).await;
+            return record_untracked(context, slice, &error.without_call(), counts).await;
         }
         Err(error) => return record_failure(context, slice, error, counts).await,
     };
@@ -145,9 +145,9 @@ async fn record_failure(
     Ok(())
 }
 
-/// Records that deletions are not looked for in this run: the identity that reads them cannot, and others go on. The token
-/// stays, so that a later run finds them.
-async fn record_skip(
+/// Records that deletions are not looked for in this run: the identity that reads them cannot, and others go on. It is a
+/// failure, not to be overlooked: a later run finds them only by a token that is older than they are and has not expired.
+async fn record_untracked(
     context: &DataverseContext<'_>,
     slice: Slice,
     reason: &str,
@@ -155,7 +155,7 @@ async fn record_skip(
 ) -> Result<(), Error> {
     let reason = format!("deletions are not looked for: the first identity, which tracks them, is not used: {reason}");
     tracing::warn!(table = slice.table.name, "{reason}");
-    let row = record_tracking(context, slice, (SliceStatus::Skipped, Some(reason)), None, counts).await?;
+    let row = record_tracking(context, slice, (SliceStatus::Failed, Some(reason)), None, counts).await?;
     context.run.report(row).await;
     Ok(())
 }

@@ -35,7 +35,7 @@ use self::read_description::{ArchivedSlice, instant, left_out, read_slices};
 use self::replayer::Replayer;
 pub use self::shard::Shard;
 use self::shard::archive_id;
-use self::shard_commit::{ArchiveShard, finish, lock_when_free};
+use self::shard_commit::{ArchiveShard, expect_shards, finish, lock_when_free};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
@@ -43,14 +43,15 @@ use crate::ledger::runs::REPLAY;
 use crate::ledger::windows::TRACKING;
 use crate::payloads::PAYLOAD_TABLES;
 use crate::report::{Report, RunOutcome, StoppedTable, TableReport};
+use crate::reread::reread;
 use crate::run::condition::{self, LakeCondition};
 use crate::run::context::{Reports, RunContext};
 use crate::run::restart_barrier::RestartBarrier;
 use crate::run::run_id::{local_time, run_id};
 use crate::run::shutdown::Shutdown;
 use crate::settings::Stop;
-use crate::views::make_views;
 use crate::views::view_maker::ViewMaker;
+use crate::views::{is_any_stale, make_views};
 
 /// Slices in flight. Each holds a few pages, so this bounds memory.
 const SLICES_IN_FLIGHT: usize = 3;
@@ -94,6 +95,9 @@ struct ReplayRun {
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let begun = std::time::Instant::now();
+    if replay.shard.is_some() && replay.lake_options.store.single_writer {
+        return Err(Error::Shards { what: "`lake.single_writer` permits one process at a time".to_owned() });
+    }
     let archive = read_archive(&replay).await?;
     let lake = open_lake(&replay.lake, replay.lake_options).await?;
     let started_at = local_time();
@@ -109,14 +113,30 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     report
 }
 
-/// Checks that all shards of an archive are in the lake, and removes what killed processes left of them.
-pub async fn finish_shards(replay: &ReplaySettings, observe: &Observer) -> Result<Report, Error> {
-    let archive = read_archive(replay).await?;
-    let lake = open_lake(&replay.lake, replay.lake_options.clone()).await?;
-    let run_id = run_id(local_time());
-    let shards = finish(&lake, &archive_id(&archive.slices), &archive.instance, &run_id).await?;
-    observe(&Event::ShardsComplete { shards });
-    Ok(Report::new(run_id))
+/// Checks that all shards of an archive are in the lake, removes what killed processes left of them, and makes the views.
+pub async fn finish_shards(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
+    let begun = std::time::Instant::now();
+    let archive = read_archive(&replay).await?;
+    let lake = open_lake(&replay.lake, replay.lake_options).await?;
+    let started_at = local_time();
+    let run_id = run_id(started_at);
+    // Before the lock, which would make a lake.
+    expect_shards(&lake).await?;
+    let lock = lake.lock(&run_id).await?;
+    let run = ReplayRun { run_id, started_at, observe, stop, begun, view_maker: replay.view_maker };
+    let report = finish_locked(lake, archive, run).await;
+    lock.release().await;
+    report
+}
+
+async fn finish_locked(lake: Lake, archive: ArchiveToReplay, run: ReplayRun) -> Result<Report, Error> {
+    let shards = finish(&lake, &archive_id(&archive.slices), &archive.instance, &run.run_id).await?;
+    (run.observe)(&Event::ShardsComplete { shards });
+    if run.view_maker.is_none() || !reread(|| is_any_stale(&lake)).await? {
+        return Ok(Report::new(run.run_id));
+    }
+    // Nothing of the archive is left to replay.
+    replay_locked(lake, ArchiveToReplay { slices: vec![], unread: vec![], ..archive }, None, run).await
 }
 
 async fn open_lake(url: &str, mut options: LakeOptions) -> Result<Lake, Error> {

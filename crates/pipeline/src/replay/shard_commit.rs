@@ -102,31 +102,26 @@ impl ArchiveShard {
         for (run_id, started_at) in archived_runs {
             ledger.adopt_run(run_id, *started_at).await?;
         }
-        let once = format!("{APPLICATION}{}/{}", self.archive, self.shard);
+        let app_id = format!("{APPLICATION}{}/{}", self.archive, self.shard);
         for table in in_order() {
-            lake.commit_part(part, table, &once, run_id).await?;
+            lake.commit_part(part, table, &app_id, run_id).await?;
         }
         ledger.end_run(&command, started_at, local_time().max(started_at), report).await
     }
 }
 
-/// Checks that a lake has all shards of an archive, and removes what killed processes left of them. Returns how many
-/// shards there are.
+/// # Errors
+/// [`Error::Shards`] when the lake has no run.
+pub(super) async fn expect_shards(lake: &Lake) -> Result<(), Error> {
+    if lake.has(&EXTRACTION_RUN).await? { Ok(()) } else { refuse(NO_SHARD) }
+}
+
+/// Checks that a lake, whose lock the caller holds, has all shards of an archive, and removes what killed processes left of
+/// them. Returns how many shards there are.
 ///
 /// # Errors
 /// [`Error::ShardsMissing`], and [`Error::Shards`] when the lake has none, or others.
 pub(super) async fn finish(lake: &Lake, archive: &str, instance: &Instance, run_id: &str) -> Result<u32, Error> {
-    // Before the lock: it would make a lake.
-    if !lake.has(&EXTRACTION_RUN).await? {
-        return refuse(NO_SHARD);
-    }
-    let lock = lake.lock(run_id).await?;
-    let finished = finish_locked(lake, archive, instance, run_id).await;
-    lock.release().await;
-    finished
-}
-
-async fn finish_locked(lake: &Lake, archive: &str, instance: &Instance, run_id: &str) -> Result<u32, Error> {
     lake.survey(instance).await?;
     let ledger = reread(|| Ledger::read(lake)).await?;
     let of = check_all(archive, ledger.runs())?;

@@ -8,12 +8,13 @@ pub(crate) mod recorded_views;
 pub(crate) mod view_maker;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use copilot_lake_tables::{Table, Week, views};
-use copilot_lake_writer::{Changes, Error as LakeError, MergeMode, READ_ATTEMPTS};
+use copilot_lake_writer::{Changes, Error as LakeError, Lake, MergeMode, READ_ATTEMPTS};
 use futures::{FutureExt as _, TryStreamExt as _};
 use tracing::{debug, warn};
 
@@ -58,7 +59,7 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
             let made = AssertUnwindSafe(making).catch_unwind().await;
             let (reason, is_transient) = match made {
                 Ok(Ok(())) => break,
-                Ok(Err(error)) => (error.to_string(), lake_error(&*error).is_some_and(LakeError::is_transient)),
+                Ok(Err(error)) => (error.to_string(), is_interference(&*error)),
                 Err(_) => ("computing it panicked".to_owned(), false),
             };
             if !is_transient {
@@ -80,6 +81,22 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
             }
         }
     }
+}
+
+/// Whether an error says that another tool replaced files meanwhile.
+fn is_interference(error: &(dyn StdError + 'static)) -> bool {
+    matches!(lake_error(error), Some(LakeError::Contended { .. } | LakeError::FileRemoved { .. }))
+}
+
+/// Whether any view is older than the rows that it is made from.
+pub(crate) async fn is_any_stale(lake: &Lake) -> Result<bool, LakeError> {
+    let recorded = RecordedViews::read(lake).await?;
+    for view in views() {
+        if recorded.stale_weeks(lake, view).await? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A view and the tables that it reads.

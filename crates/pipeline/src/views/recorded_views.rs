@@ -57,8 +57,9 @@ pub(crate) struct StaleView {
     pub(crate) version: Option<i64>,
 }
 
-/// The name under which a state has how many rows of the older store there are. Such a row may stand for one of the newer
-/// store in any week, or lend it its text, and no stored row tells: where some are lost, all weeks may be stale.
+/// The name under which a state has how many rows of the older store there are. One without a request may
+/// stand for one of the newer store in any week, or lend it its text, and no stored row tells: where any are lost, all
+/// weeks may be stale.
 const OLDER_ROWS: &str = "msdyn_copilotinteraction.rows";
 
 impl RecordedViews {

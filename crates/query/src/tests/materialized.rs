@@ -82,6 +82,8 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
         event(GENERATED, ASK, "rated", "2025-06-02T10:00:00Z"),
         event(GENERATED, ASK, "beside", "2025-06-03T10:00:00Z"),
         event(GENERATED, ASK, "between", "2025-06-10T10:00:00Z"),
+        // Of a week that is not made, but belongs to a row of one that is.
+        event(UP, ASK, "beside", "2025-06-11T10:00:00Z"),
         late.clone(),
         event(GENERATED, ASK, "newest", "2025-06-18T10:00:00Z"),
     ];
@@ -91,7 +93,7 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
     // The week that changed is the last: until it is made, it tells that the other one is stale.
     let expected = [
         BTreeSet::from([
-            "2025-06-01 beside 1 - 2025-06-03T10:00:00Z".to_owned(),
+            "2025-06-01 beside 1 up 2025-06-03T10:00:00Z".to_owned(),
             "2025-06-01 rated 1 up 2025-06-02T10:00:00Z".to_owned(),
         ]),
         BTreeSet::from(["2025-06-15 newest 1 - 2025-06-18T10:00:00Z".to_owned()]),

@@ -16,8 +16,8 @@ pub(crate) struct FileCommit<'a> {
     pub(crate) remove: &'a [Arc<DataFile>],
     /// The run that commits.
     pub(crate) run_id: &'a str,
-    /// What the log knows the commit by, so that it is not made twice.
-    pub(crate) once: Option<&'a str>,
+    /// Application id of the Delta `txn` action, by which the commit is not made twice.
+    pub(crate) app_id: Option<&'a str>,
 }
 
 /// What a commit of files does to the rows of the table.
@@ -35,8 +35,8 @@ impl FileCommit<'_> {
         let data_change = self.kind == CommitKind::Merge;
         let removes = self.remove.iter().map(|file| Action::Remove(Remove { data_change, ..file.remove(table) }));
         let adds = self.add.iter().map(|file| Action::Add(Add { data_change, ..file.add(table) }));
-        let once = self.once.map(|id| Action::Txn(Transaction::new_with_last_update(id, 0, Some(now_millis()))));
-        once.into_iter().chain(removes).chain(adds).collect()
+        let txn = self.app_id.map(|id| Action::Txn(Transaction::new_with_last_update(id, 0, Some(now_millis()))));
+        txn.into_iter().chain(removes).chain(adds).collect()
     }
 
     /// The operation, as the log names it.

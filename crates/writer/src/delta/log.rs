@@ -235,10 +235,10 @@ impl Log {
         snapshot.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
-    /// Whether the log has a commit that it knows by this.
-    pub(crate) async fn has_committed(&self, once: &str) -> Result<bool, Error> {
+    /// Whether the log has a commit with this application id of the Delta `txn` action.
+    pub(crate) async fn has_committed(&self, app_id: &str) -> Result<bool, Error> {
         let (error, table) = (Error::log(self.table.name), self.load_table().await?);
-        let version = table.snapshot().map_err(&error)?.transaction_version(self.store.as_ref(), once).await;
+        let version = table.snapshot().map_err(&error)?.transaction_version(self.store.as_ref(), app_id).await;
         Ok(version.map_err(&error)?.is_some())
     }
 

@@ -109,7 +109,7 @@ impl Changes {
                 carry,
                 visible,
                 unchanged: 0,
-                once: None,
+                app_id: None,
             },
         })
     }

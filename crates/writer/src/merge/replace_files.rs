@@ -29,7 +29,7 @@ pub(crate) async fn replace_files(
         Ok::<_, Error>(())
     };
     let committed = match published.await {
-        Ok(()) => log.commit(keys, from, FileCommit { kind, add: &add, remove, run_id, once: None }).await,
+        Ok(()) => log.commit(keys, from, FileCommit { kind, add: &add, remove, run_id, app_id: None }).await,
         Err(error) => Err(error),
     };
     if !matches!(committed, Ok(CommitOutcome::Committed(_)) | Err(Error::CommitUnknown { .. })) {

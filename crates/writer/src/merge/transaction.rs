@@ -66,8 +66,8 @@ pub(crate) struct Transaction {
     pub(crate) visible: VisibleFiles,
     /// Rows that the table had already, and that are no more among the inputs.
     pub(crate) unchanged: u64,
-    /// What the log knows the commit by, which is then made even without rows.
-    pub(crate) once: Option<String>,
+    /// Application id of the Delta `txn` action of the commit, which is then made even without rows.
+    pub(crate) app_id: Option<String>,
 }
 
 /// The caller that waits for a step of a transaction. The step goes on if the caller is dropped.
@@ -224,15 +224,15 @@ impl Transaction {
                     continue;
                 }
             };
-            if files.new.is_empty() && files.replaced.is_empty() && self.once.is_none() {
+            if files.new.is_empty() && files.replaced.is_empty() && self.app_id.is_none() {
                 return Ok(Committed { rows_unchanged: self.unchanged, ..Committed::default() });
             }
             publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
             let add: Vec<DataFile> =
                 files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
             caller.check(log.table.name)?;
-            let (kind, once) = (CommitKind::Merge, self.once.as_deref());
-            let commit = FileCommit { kind, add: &add, remove: &files.replaced, run_id, once };
+            let (kind, app_id) = (CommitKind::Merge, self.app_id.as_deref());
+            let commit = FileCommit { kind, add: &add, remove: &files.replaced, run_id, app_id };
             match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
                     self.visible.retain(|path| !add.iter().any(|file| file.path == *path));

@@ -14,8 +14,8 @@ async fn part_with(lake: &Lake, name: &str, rows: &[(&str, i64, i64, &str)]) -> 
     part
 }
 
-async fn has_committed(lake: &Lake, once: &str) -> bool {
-    lake.inner.log(&COPILOT_EVENT).has_committed(once).await.unwrap()
+async fn has_committed(lake: &Lake, app_id: &str) -> bool {
+    lake.inner.log(&COPILOT_EVENT).has_committed(app_id).await.unwrap()
 }
 
 fn owned(rows: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -71,8 +71,8 @@ async fn what_the_log_knows_is_not_committed_again() {
     // It knows it after a checkpoint, too.
     again.inner.log(&COPILOT_EVENT).checkpoint().await.unwrap();
     let reopened = open(folder.path(), LakeOptions::default()).await;
-    for (once, expected) in [("shard", true), ("another", true), ("a third", false)] {
-        assert_eq!(has_committed(&reopened, once).await, expected, "{once}");
+    for (app_id, expected) in [("shard", true), ("another", true), ("a third", false)] {
+        assert_eq!(has_committed(&reopened, app_id).await, expected, "{app_id}");
     }
 }
 
