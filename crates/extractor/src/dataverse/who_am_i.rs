@@ -168,7 +168,8 @@ mod tests {
         };
         let all = || depths([Some(Global), Some(Global)]);
         let none = || (who("b", "o"), None);
-        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 14] = [
+        type Case = (&'static str, Vec<(WhoAmI, ReadDepths)>, &'static [usize]);
+        let cases: [Case; 14] = [
             ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
             ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
             ("one user twice", vec![(who("a", "o"), all()), (who("a", "o"), all())], &[1]),

@@ -3,16 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::attempt_error::Transient;
 use super::client::Client;
-use super::identities::Refusals;
+use super::failed_attempt::FailedAttempt;
 use super::origin::redacted;
 use super::outage::{OutageVerdict, OutageWait};
-use super::request::Request;
-use super::retry::Attempts;
 use super::throttle_scope::ThrottleScope;
 use crate::error::Error;
 
@@ -24,20 +21,6 @@ const MAX_PAUSE: Duration = Duration::from_hours(24);
 
 /// The least time between two attempts.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-
-/// The attempt that failed last, among those of its call.
-pub(super) struct FailedAttempt<'a> {
-    pub(super) request: &'a Request,
-    /// The identities by which the request was refused.
-    pub(super) refusals: &'a Refusals,
-    /// The identity that made the attempt.
-    pub(super) identity: usize,
-    pub(super) attempts: &'a Attempts,
-    /// Attempts that do not count, since others took what was permitted.
-    pub(super) outpaced: u32,
-    /// When the attempt before it failed.
-    pub(super) since: Instant,
-}
 
 impl Client {
     /// Waits until the next attempt, or gives up. Returns the time for which throttling of this resource alone held the

@@ -12,7 +12,6 @@ use tracing::debug;
 use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
-use super::back_off_wait::FailedAttempt;
 use super::body::{self, BodyError};
 use super::body_buffer::BodyBuffer;
 use super::body_reader::{BodyReader, ReservationSize};
@@ -21,6 +20,7 @@ use super::cancellation::Cancellation;
 use super::client_limits::ClientLimits;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
+use super::failed_attempt::FailedAttempt;
 use super::held_back::HeldBack;
 use super::identities::{self, Identities, Refusals};
 use super::identity::{Admission, ServiceIdentity};

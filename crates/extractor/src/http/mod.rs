@@ -19,6 +19,7 @@ pub(crate) mod client_limits;
 pub(crate) mod concurrency_limit;
 pub(crate) mod dialect;
 pub(crate) mod error_response;
+pub(crate) mod failed_attempt;
 pub(crate) mod held_back;
 pub(crate) mod identities;
 pub(crate) mod identity;

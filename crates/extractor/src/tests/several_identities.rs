@@ -287,7 +287,8 @@ async fn who_is_refused_one_user_is_used_for_others() {
 
 #[tokio::test]
 async fn whoever_does_not_tell_what_it_reads_is_not_used_beside_another() {
-    let cases: [(&str, fn() -> Reply, Option<&str>); 5] = [
+    type Case = (&'static str, fn() -> Reply, Option<&'static str>);
+    let cases: [Case; 5] = [
         ("everything", || privileges("Global"), None),
         ("less", || privileges("Local"), Some("it may not see every row of msdyn_copilotevent")),
         ("not told", denied, Some("it may not read its own privileges")),
