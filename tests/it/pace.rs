@@ -49,14 +49,12 @@ fn measured(rows: usize, service: &str, keys: &[(&str, toml::Value)], kind: &str
 fn rows_of_dataverse_come_as_fast_as_is_permitted() {
     let keys = [("dataverse.payloads", toml::Value::from(false))];
     let share = measured(7_500, "max_page = 5", &keys, "page");
-    println!("rows: {:.1} % of the permitted requests", share * 100.0);
     assert!((LEAST..=MOST).contains(&share), "{share}");
 }
 
 #[test]
 fn payloads_come_as_fast_as_is_permitted() {
     let share = measured(4_500, "refuse_batches = 404", &[], "file");
-    println!("payloads: {:.1} % of the permitted requests", share * 100.0);
     assert!((LEAST..=MOST).contains(&share), "{share}");
 }
 
@@ -76,7 +74,6 @@ fn histories_come_as_fast_as_can_be_sustained() {
     let times: Vec<u64> = histories(&world, 0).iter().map(|request| request.at_ms).collect();
     let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
     let rate = (times.len() - 1) as f64 * 1000.0 / (last - first) as f64;
-    println!("histories: {:.1} % of what can be sustained", rate / SUSTAINED * 100.0);
     assert!((LEAST..=1.0).contains(&(rate / SUSTAINED)), "{rate:.1} of {SUSTAINED} requests a second");
     let served = world.emulator.served();
     assert_eq!((served.graph.unwrap().throttled, served.retry_after_violations), (0, 0));

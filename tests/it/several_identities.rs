@@ -68,7 +68,6 @@ fn two_identities_take_half_the_time_of_one_where_the_limit_decides() {
     check_events(&two);
     let requests = two.emulator.requests();
     let together = seconds(&requests, "page");
-    println!("{alone:.1} s by one identity, {together:.1} s by two");
     assert!(together < 0.6 * alone, "{together:.1} s, and {alone:.1} s by one");
     let shares = answered(&requests, "page");
     let (first, second) = (shares[CLIENT_ID] as f64, shares[CLIENT_ID_2] as f64);
@@ -149,7 +148,6 @@ fn histories_are_read_twice_as_fast_by_two_applications() {
     let summary = two.extract(&[], 0);
     two.check_histories(&two.users_read());
     let together = seconds(&two.emulator.requests(), "history");
-    println!("{alone:.1} s by one application, {together:.1} s by two");
     assert!(together < 0.6 * alone, "{together:.1} s, and {alone:.1} s by one");
     let served = two.emulator.served();
     assert_eq!((served.graph.unwrap().at_once, served.retry_after_violations), (0, 0));
