@@ -22,14 +22,18 @@ demo: build ## extract from the embedded emulator into ./demo-lake and print the
 
 test: build python stores ## run every test
 	cargo test --locked --workspace --quiet --lib --bins && cargo test --locked --workspace --quiet --doc
-	$(MAKE) -j2 test-stores test-others
+	$(MAKE) test-alone && $(MAKE) -j2 test-stores test-others
 	$(PYTHON) tests/python/dialects $(BIN) --check
 
+# Tests that measure how fast requests are sent.
+ALONE := pace:: several_identities::
+test-alone:
+	cargo test --locked --workspace --quiet --test it -- --test-threads 1 $(ALONE)
 # Tests of stores mostly wait, for leases and pauses: they run beside the others.
 test-stores:
 	cargo test --locked --workspace --quiet --test it -- store
 test-others:
-	cargo test --locked --workspace --quiet --test it -- --skip store
+	cargo test --locked --workspace --quiet --test it -- --skip store $(addprefix --skip ,$(ALONE))
 
 dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
 	$(PYTHON) tests/python/dialects $(BIN)
@@ -39,7 +43,7 @@ interop: build python stores $(INTEROP).ok ## read lakes in every state and stor
 	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
 soak: build python stores ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: readers:: bad_mailboxes:: year:: foreign::
+	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
 accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
@@ -88,4 +92,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-stores test-others dialects accept check deny bench bench-peers release interop python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects accept check deny bench bench-peers release interop python soak stores

@@ -164,7 +164,7 @@ fn views_are_what_their_sql_answers_after_every_run() {
     }
     assert_ne!(world.stored(&COPILOT_REQUEST), first);
     world.check_lake();
-    // From scratch: the tables and what the ledger says of them are gone.
+    // From scratch: the tables are gone.
     let kept: Vec<_> = views().map(|table| world.stored(table)).collect();
     for table in views() {
         std::fs::remove_dir_all(world.lake().join(table.name)).unwrap();
@@ -187,7 +187,7 @@ fn views_stay_as_they_are_where_they_are_not_to_be_made() {
     let stale = |world: &World| {
         let status = status::json(world);
         let weeks = status["stale_weeks"].as_u64().unwrap();
-        assert_eq!(status["hints"].to_string().contains("the next run makes it anew"), weeks > 0, "{status}");
+        assert_eq!(status["hints"].to_string().contains("the next run rebuilds it"), weeks > 0, "{status}");
         weeks
     };
     world.extract(&[], 0);
@@ -234,7 +234,7 @@ fn a_killed_run_leaves_stale_weeks_and_the_next_one_makes_them() {
     assert!(stale(&world) > 0, "rows are in the lake that the view has not");
     let output = world.run(&["status"]);
     let told = text(&output.stdout);
-    assert!(told.contains("- copilot_request: ") && told.contains("the next run makes it anew"), "{told}");
+    assert!(told.contains("- copilot_request: ") && told.contains("the next run rebuilds it"), "{told}");
     world.extract(&[], 0);
     assert_eq!(stale(&world), 0);
     world.check_views();
@@ -251,7 +251,7 @@ fn a_run_without_news_makes_no_view() {
     assert_ne!(rows, [["0"]], "the ledger says what was made");
     world.extract(&[], 0);
     assert_eq!((world.view_versions(), world.sql(made)), (versions.clone(), rows));
-    // Only the weeks whose rows changed, and those of their requests, are made anew.
+    // Only the weeks whose rows changed, and those of their requests, are rebuilt.
     world.emulator.advance().unwrap();
     world.extract(&[], 0);
     assert_ne!(world.view_versions(), versions);

@@ -6,7 +6,7 @@ use std::process::Command;
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::{dataverse_tables, views as stored_views};
 
-use crate::harness::{World, is_soak, package, python, text};
+use crate::harness::{World, package, python, text};
 
 /// Filters that are counted in one query.
 const TOGETHER: usize = 100;
@@ -58,7 +58,7 @@ fn every_filter_finds_its_rows_in_every_reader() {
         script("duckdb_views.py", &[&views, &folder.join("delta.sql"), &filters, &queries]);
 
         let asked: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&filters).unwrap()).unwrap();
-        assert!(asked.len() > if is_soak() { 1_000 } else { 500 }, "{}", asked.len());
+        assert!(asked.len() > 1_000, "{}", asked.len());
         for together in asked.chunks(TOGETHER) {
             let parts = together.iter().enumerate().map(|(at, each)| {
                 let (table, sql) = (each["table"].as_str().unwrap(), each["sql"].as_str().unwrap());

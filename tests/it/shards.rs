@@ -114,7 +114,7 @@ fn shards_give_the_lake_of_one_process() {
         }
     }
     replay(&world, &second, 0);
-    assert!(parts(&again, "2-of-4").is_empty(), "what killed ones left is gone");
+    assert!(parts(&again, "2-of-4").is_empty(), "files of killed shards are gone");
     lacks(&world, "1, 3");
 
     // They wait for the lake, and one is started twice meanwhile.

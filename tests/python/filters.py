@@ -20,9 +20,6 @@ from filter_cases import as_arrow, as_sql, ask_polars, expected, filters_of
 
 lake, state, views, output, computed = sys.argv[1:]
 lake, computed = pathlib.Path(lake), computed.split(",")
-STATES = ["plain", "checkpoint", "optimize"]
-# Otherwise a third of a column's filters is asked in each state.
-is_soak = "COPILOT_LAKE_SOAK" in os.environ
 tables = sorted(path.parent.name for path in lake.glob("*/_delta_log"))
 
 
@@ -60,12 +57,10 @@ for table in tables:
     delta = DeltaTable(str(lake / table))
     rows = delta.to_pyarrow_table()
     filters = []
-    for number, field in enumerate(rows.schema):
+    for field in rows.schema:
         column = rows.column(field.name).to_pylist()
         values = sorted({value for value in column if value is not None})
-        for kind, by in enumerate(filters_of(values)):
-            if not is_soak and (number + kind) % len(STATES) != STATES.index(state):
-                continue
+        for by in filters_of(values):
             sql = as_sql(field.name, *by)
             filters.append({"table": table, "column": field.name, "by": by, "sql": sql, "rows": expected(column, *by)})
     if table not in computed:

@@ -160,10 +160,9 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// What signing in showed of these identities; nothing where there is only one.
+    /// What signing in showed of several identities.
     pub(crate) fn of_identities(service: Service, usages: Vec<IdentityUsage>) -> Vec<Self> {
-        let is_shared = usages.len() > 1;
-        let usages = usages.into_iter().filter(|_| is_shared);
+        let usages = usages.into_iter();
         usages.map(|usage| Self::Identity { service, name: usage.name, refused: usage.ended }).collect()
     }
 

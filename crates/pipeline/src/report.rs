@@ -119,7 +119,7 @@ pub struct IdentityReport {
     pub requests: u64,
     /// Seconds for which the service throttled it.
     pub throttled_seconds: f64,
-    /// Why it was used no more.
+    /// Why it was no longer used.
     #[serde(rename = "reason")]
     pub ended: Option<String>,
 }

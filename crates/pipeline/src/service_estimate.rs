@@ -34,7 +34,7 @@ impl EstimatePart {
     }
 }
 
-/// The identities that share the calls to a service.
+/// The identities that share the calls to a service; none where there is only one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedCalls {
     used: Vec<String>,
@@ -62,7 +62,7 @@ impl SharedCalls {
     /// Which identities there are and what each does, where there is more than one.
     pub(crate) fn describe(&self, calls: u64) -> Vec<EstimatePart> {
         let mut text = Vec::new();
-        if self.used.len() + self.ended.len() < 2 {
+        if self.used.is_empty() {
             return text;
         }
         for (number, name) in self.used.iter().enumerate() {

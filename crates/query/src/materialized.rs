@@ -126,8 +126,7 @@ async fn plan(
         Some(label) => Some(label_of(label, &session).await?),
         None => None,
     };
-    let changed_weeks: BTreeSet<Week> = changed.values().flatten().copied().collect();
-    let mut stale = changed_weeks.clone();
+    let mut stale: BTreeSet<Week> = changed.values().flatten().copied().collect();
     if let Some(CrossWeekJoin { from, to }) = groups.cross_week_join
         && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
     {

@@ -43,32 +43,43 @@ pub(crate) struct CodeLabel {
     pub(crate) known: &'static str,
 }
 
+/// SQL of how many rows of the older store may be the same interaction as one without a request: they have none themselves,
+/// and are of the same kind. Available ones are no requests.
+macro_rules! older_rows {
+    () => {
+        "(SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
+          WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
+            AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older"
+    };
+}
+
 /// The views. Rows without a request may be the same interaction as one of the other store, whatever its week: while the
-/// older store has such rows, all of them are one group. Rows of one interaction have the same kind, and Available ones are
-/// no requests. A join holds the side that is written first in memory.
+/// older store has such rows, all of them are one group. A join holds the side that is written first in memory.
 static VIEWS: &[RowGroups] = &[
     RowGroups {
         view: &COPILOT_REQUEST,
-        grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
-                           CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
-                    week_start \
-                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
-                        WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
-                          AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older \
-                  CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
-                              FROM msdyn_copilotevent \
-                              UNION ALL \
-                              SELECT NULL, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
-                              FROM msdyn_copilotinteraction) AS row_of \
-                  WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
-                  UNION ALL \
-                  SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''",
-        stored: "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
-                   week_start, first_week, last_week \
-                 FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
-                       WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
-                         AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older \
-                 CROSS JOIN stored_copilot_request",
+        grouped: concat!(
+            "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
+                      CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
+               week_start \
+             FROM ",
+            older_rows!(),
+            " CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                          FROM msdyn_copilotevent \
+                          UNION ALL \
+                          SELECT NULL, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                          FROM msdyn_copilotinteraction) AS row_of \
+             WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
+             UNION ALL \
+             SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''"
+        ),
+        stored: concat!(
+            "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
+               week_start, first_week, last_week \
+             FROM ",
+            older_rows!(),
+            " CROSS JOIN stored_copilot_request"
+        ),
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
         label: Some(CodeLabel {
             code: "scenario",

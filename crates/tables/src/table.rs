@@ -40,7 +40,7 @@ pub enum Source {
         /// The service.
         of: Service,
     },
-    /// The shipped view of its name, materialized: a pure function of other tables, made anew for weeks in which their
+    /// The shipped view of its name, materialized: a pure function of other tables, rebuilt for the weeks in which their
     /// rows have changed.
     View {
         /// The tables that it reads.

@@ -14,7 +14,7 @@ pub(crate) struct ReplayArgs {
     /// Replay one of N shards, as in `1/4`: several processes share the work and fill a new lake.
     #[arg(long, value_name = "I/N", value_parser = shard, conflicts_with = "finish")]
     pub(crate) shard: Option<Shard>,
-    /// Check that all shards are in the lake, and remove what killed ones left.
+    /// Check that all shards are in the lake, remove what killed ones left, and make the views.
     #[arg(long)]
     pub(crate) finish: bool,
 }

@@ -148,7 +148,7 @@ fn hints(status: &LakeStatus) -> Vec<String> {
         hints.extend(failed.map(|group| format!("{}; the next run requests it again", words(table, group))));
         if let Some(weeks) = table.stale_weeks.filter(|weeks| *weeks > 0) {
             let weeks = counted(weeks, "week");
-            hints.push(format!("{}: {weeks} not made from the newest rows; the next run makes it anew", table.table));
+            hints.push(format!("{}: {weeks} not made from the newest rows; the next run rebuilds it", table.table));
         }
         if let Some(payloads) = table.payloads.filter(|payloads| payloads.due > 0) {
             let failed = if payloads.failed > 0 {

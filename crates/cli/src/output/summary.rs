@@ -127,7 +127,7 @@ fn identity_line(identity: &IdentityReport) -> String {
         0.0 => String::new(),
         throttled => format!(", throttled {}", seconds(throttled)),
     };
-    let ended = identity.ended.as_ref().map(|reason| format!("; then used no more: {reason}")).unwrap_or_default();
+    let ended = identity.ended.as_ref().map(|reason| format!("; then no longer used: {reason}")).unwrap_or_default();
     format!("{service}: identity `{name}`: {requests}{throttled}{ended}")
 }
 

@@ -113,7 +113,7 @@ impl Dataverse {
         who_am_i::fetch(&self.client, &self.api, IdentityChoice::Any).await
     }
 
-    /// Signs in as every identity. One that cannot read what the others read of these tables is used no more: it is
+    /// Signs in as every identity. One that cannot read what the others read of these tables is no longer used: it is
     /// refused, in another organization, the same user as another, sees fewer rows, or does not tell whether it does.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Dataverse {
         who_am_i::compare(&self.client, &self.api, tables).await
     }
 
-    /// What each identity did so far.
+    /// What each of several identities did so far; nothing where there is only one.
     pub fn identities(&self) -> Vec<IdentityUsage> {
         self.client.identities.usage()
     }
@@ -291,7 +291,7 @@ impl Dataverse {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
     }
 
-    /// Why [`Self::deleted`] cannot be called in this run: the first identity, which alone reads deletions, is used no more.
+    /// Why [`Self::deleted`] cannot be called in this run: the first identity, which alone reads deletions, is no longer used.
     pub fn deletions_refused(&self) -> Option<String> {
         self.client.identities.ended(change_tracking::IDENTITY)
     }

@@ -29,6 +29,9 @@ pub struct WhoAmI {
 /// How far an identity may read each table; `None`: it is not told.
 type ReadDepths = Option<BTreeMap<String, PrivilegeDepth>>;
 
+/// An identity that is signed in.
+type SignedIn = (WhoAmI, ReadDepths);
+
 /// Requests who an identity is: the cheapest call that needs identity and environment.
 pub(crate) async fn fetch(client: &Client, api: &Url, identity: IdentityChoice) -> Result<WhoAmI, Error> {
     #[derive(Deserialize)]
@@ -50,8 +53,8 @@ pub(crate) async fn fetch(client: &Client, api: &Url, identity: IdentityChoice) 
     })
 }
 
-/// Signs in as every identity, and uses those no more of which it is not known that they read what the others read of
-/// these tables.
+/// Signs in as every identity. Those of which it is not known that they read what the others read of these tables are no
+/// longer used.
 pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<WhoAmI, Error> {
     if client.identities.count() == 1 {
         return fetch(client, api, IdentityChoice::Any).await;
@@ -62,25 +65,9 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
         let depths = privileges::fetch(client, api, &who.user_id, IdentityChoice::Only(index)).await;
         Ok::<_, Error>((who, known_depths(depths)?))
     });
-    let sign_ins = join_all(sign_ins).await;
-    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-    for (index, sign_in) in indices.into_iter().zip(sign_ins) {
-        match sign_in {
-            Ok((who, depths)) => accepted.push((index, who, depths)),
-            Err(error) => refused.push((index, error)),
-        }
-    }
-    if accepted.is_empty() {
-        return Err(refused.into_iter().next().map_or(Error::Stopped, |(_, error)| error));
-    }
-    for (index, error) in &refused {
-        client.identities.end(*index, &error.to_string());
-    }
-    for (index, reason) in unequal(&accepted, tables) {
-        client.identities.end(index, &reason);
-    }
-    let used = accepted.into_iter().find(|(index, ..)| client.identities.is_used(*index));
-    used.map(|(_, who, _)| who).ok_or(Error::Stopped)
+    let sign_ins = indices.iter().copied().zip(join_all(sign_ins).await);
+    let (who, _) = client.identities.accept(sign_ins, |accepted| unequal(accepted, tables))?;
+    Ok(who)
 }
 
 /// What an identity is told of its privileges. Not every identity may read them, and one alone does not need to: no other
@@ -103,15 +90,16 @@ fn is_untold(error: &Error) -> bool {
 }
 
 /// The identities that are not to be used beside the others, and why.
-fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) -> Vec<(usize, String)> {
+fn unequal(accepted: &[(usize, SignedIn)], tables: &[&'static Table]) -> Vec<(usize, String)> {
     let mut unequal = Vec::new();
     let mut equal: Vec<&WhoAmI> = Vec::new();
-    let organization = &accepted[0].1.organization_id;
-    let of_organization = accepted.iter().filter(|(_, who, _)| who.organization_id == *organization);
-    let all_depths: Vec<&ReadDepths> = of_organization.map(|(_, _, depths)| depths).collect();
+    let (_, (first, _)) = &accepted[0];
+    let organization = &first.organization_id;
+    let of_organization = accepted.iter().filter(|(_, (who, _))| who.organization_id == *organization);
+    let all_depths: Vec<&ReadDepths> = of_organization.map(|(_, (_, depths))| depths).collect();
     let is_any_told = all_depths.iter().any(|depths| depths.is_some());
     let deepest = |table: &Table| all_depths.iter().filter_map(|depths| depth(depths, table)).max();
-    for (number, (index, who, depths)) in accepted.iter().enumerate() {
+    for (number, (index, (who, depths))) in accepted.iter().enumerate() {
         // What is not the same for everybody is each user's own.
         let is_shallow = |table: &&&'static Table| {
             let own = depth(depths, table);
@@ -168,7 +156,7 @@ mod tests {
         };
         let all = || depths([Some(Global), Some(Global)]);
         let none = || (who("b", "o"), None);
-        type Case = (&'static str, Vec<(WhoAmI, ReadDepths)>, &'static [usize]);
+        type Case = (&'static str, Vec<SignedIn>, &'static [usize]);
         let cases: [Case; 14] = [
             ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
             ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
@@ -221,8 +209,7 @@ mod tests {
             ),
         ];
         for (what, accepted, expected) in cases {
-            let accepted: Vec<_> =
-                accepted.into_iter().enumerate().map(|(index, (who, depths))| (index, who, depths)).collect();
+            let accepted: Vec<_> = accepted.into_iter().enumerate().collect();
             let ended: Vec<_> = unequal(&accepted, &tables).into_iter().map(|(index, _)| index).collect();
             assert_eq!(ended, expected, "{what}");
         }

@@ -114,7 +114,7 @@ impl Graph {
     }
 
     /// Signs in as every identity and returns the claims of the first token. One that cannot read what the others read is
-    /// used no more: its sign-in is refused, it belongs to another tenant, or it lacks one of these permissions of
+    /// no longer used: its sign-in is refused, it belongs to another tenant, or it lacks one of these permissions of
     /// [`role`](crate::role).
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Graph {
         sign_in::compare(&self.client, self.tenant.as_deref(), needed).await
     }
 
-    /// What each identity did so far.
+    /// What each of several identities did so far; nothing where there is only one.
     pub fn identities(&self) -> Vec<IdentityUsage> {
         self.client.identities.usage()
     }

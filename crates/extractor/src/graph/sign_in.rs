@@ -6,34 +6,22 @@ use crate::auth::claims::TokenClaims;
 use crate::error::Error;
 use crate::http::client::Client;
 
-/// Signs in as every identity, and uses those no more that are not of this tenant, a GUID, or lack a needed permission that
-/// another has. Returns the claims of the first that is used.
+/// Signs in as every identity. Those that are not of this tenant, a GUID, or lack a needed permission that another has, are
+/// no longer used. Returns the claims of the first that is used.
 pub(crate) async fn compare(client: &Client, tenant: Option<&str>, needed: &[&str]) -> Result<TokenClaims, Error> {
     let indices = client.identities.used();
     let is_foreign = |claims: &TokenClaims| client.identities.count() > 1 && is_of_another(claims, tenant);
     let tokens = join_all(indices.iter().map(|index| client.token_of(*index))).await;
-    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-    for (index, token) in indices.into_iter().zip(tokens) {
-        match token {
-            Ok(token) if is_foreign(&token.claims()) => {
-                let what = "the token is of another tenant than `auth.tenant_id` names".to_owned();
-                refused.push((index, Error::Usage { what }));
+    let sign_ins = indices.iter().copied().zip(tokens).map(|(index, token)| {
+        let claims = token.and_then(|token| match token.claims() {
+            claims if is_foreign(&claims) => {
+                Err(Error::Usage { what: "the token is of another tenant than `auth.tenant_id` names".to_owned() })
             }
-            Ok(token) => accepted.push((index, token.claims())),
-            Err(error) => refused.push((index, error)),
-        }
-    }
-    if accepted.is_empty() {
-        return Err(refused.into_iter().next().map_or(Error::Stopped, |(_, error)| error));
-    }
-    for (index, error) in refused {
-        client.identities.end(index, &error.to_string());
-    }
-    for (index, reason) in unequal(&accepted, needed) {
-        client.identities.end(index, &reason);
-    }
-    let used = accepted.into_iter().find(|(index, _)| client.identities.is_used(*index));
-    used.map(|(_, claims)| claims).ok_or(Error::Stopped)
+            claims => Ok(claims),
+        });
+        (index, claims)
+    });
+    client.identities.accept(sign_ins, |accepted| unequal(accepted, needed))
 }
 
 /// Whether a token is known to be of another tenant than this one.

@@ -10,7 +10,7 @@ use super::request::{IdentityChoice, Request};
 use crate::error::Error;
 
 impl Client {
-    /// What requests wait for, whoever sends them.
+    /// What requests of all identities wait for.
     pub(super) fn shared_waits(&self) -> SharedWaits<'_> {
         SharedWaits {
             resource_gates: &self.resource_gates,
@@ -21,7 +21,7 @@ impl Client {
 
     /// Admits a request; returns the index of the identity that may send it. Identities by which it was refused are left
     /// out, and the others have to be ready within seconds: otherwise the refusal is its answer. One whose sign-in is
-    /// refused is used no more, as long as there is another.
+    /// refused is no longer used, as long as there is another.
     pub(super) async fn admit(&self, request: &Request, refusals: &Refusals) -> Result<(usize, Admission<'_>), Error> {
         let mut candidates = self.identities.candidates(request, refusals);
         loop {
@@ -90,7 +90,7 @@ impl Client {
         Err(last)
     }
 
-    /// Uses an identity no more that cannot sign in.
+    /// Ends the use of an identity that cannot sign in.
     fn note(&self, request: &Request, index: usize, error: &Error) {
         let is_own = matches!(error, Error::SignInRefused { .. } | Error::Usage { .. } | Error::Insecure { .. });
         if is_own && !matches!(request.identity, IdentityChoice::Only(_)) {

@@ -1,4 +1,4 @@
-//! The identities of a client: which of them may send a request, and which are used no more.
+//! The identities of a client: which of them may send a request, and which are no longer used.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Identities {
 /// What the others show of an identity.
 #[derive(Debug, Clone, Default)]
 struct IdentityState {
-    /// Why it is used no more.
+    /// Why it is no longer used.
     ended: Option<String>,
     /// How often it was refused what another was given, since its last answer.
     differences: u32,
@@ -44,7 +44,7 @@ pub struct IdentityUsage {
     pub name: String,
     /// Its requests, and the time for which it was throttled.
     pub meter: Meter,
-    /// Why it is used no more.
+    /// Why it is no longer used.
     pub ended: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Identities {
         self.lock()[index].ended.is_none()
     }
 
-    /// Why an identity is used no more.
+    /// Why an identity is no longer used.
     pub(crate) fn ended(&self, index: usize) -> Option<String> {
         self.lock()[index].ended.clone()
     }
@@ -102,7 +102,7 @@ impl Identities {
         used.map(|(index, _)| index).collect()
     }
 
-    /// Uses an identity no more, unless it is the last one: then `false`, and what is wrong is the service's.
+    /// Ends the use of an identity, unless it is the last one: then `false`, and what is wrong is the service's.
     pub(crate) fn end(&self, index: usize, reason: &str) -> bool {
         let mut states = self.lock();
         if states[index].ended.is_some() {
@@ -112,12 +112,40 @@ impl Identities {
             return false;
         }
         states[index].ended = Some(reason.to_owned());
-        warn!(identity = self.all[index].name, reason, "an identity is used no more; the others go on");
+        warn!(identity = self.all[index].name, reason, "an identity is no longer used; the others go on");
         true
     }
 
-    /// Notes that an identity was given what it requested, and others were refused it. One that lacks a right is used no
-    /// more; so is one that is refused again and again.
+    /// Takes in what came of signing in as each of these identities. Those that were refused are no longer used, nor those
+    /// that `unequal` finds among the others, with its reasons. Returns what came of the first that is used.
+    ///
+    /// # Errors
+    /// That of the first identity if all were refused.
+    pub(crate) fn accept<T>(
+        &self,
+        sign_ins: impl IntoIterator<Item = (usize, Result<T, Error>)>,
+        unequal: impl FnOnce(&[(usize, T)]) -> Vec<(usize, String)>,
+    ) -> Result<T, Error> {
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for (index, sign_in) in sign_ins {
+            match sign_in {
+                Ok(signed_in) => accepted.push((index, signed_in)),
+                Err(error) => refused.push((index, error)),
+            }
+        }
+        if accepted.is_empty() {
+            return Err(refused.into_iter().next().map_or(Error::Stopped, |(_, error)| error));
+        }
+        let refused = refused.into_iter().map(|(index, error)| (index, error.to_string()));
+        for (index, reason) in refused.chain(unequal(&accepted)) {
+            self.end(index, &reason);
+        }
+        let used = accepted.into_iter().find(|(index, _)| self.is_used(*index));
+        used.map(|(_, signed_in)| signed_in).ok_or(Error::Stopped)
+    }
+
+    /// Notes that an identity was given what it requested, and others were refused it. One that lacks a right is no longer
+    /// used; nor is one that is refused again and again.
     pub(super) fn answered(&self, index: usize, refusals: Vec<(usize, Error)>) {
         if self.all.len() == 1 {
             return;
@@ -183,8 +211,11 @@ impl Identities {
         self.used().into_iter().map(|index| self.all[index].concurrency.limit()).sum()
     }
 
-    /// What each did so far.
+    /// What each of several did so far; nothing where there is only one.
     pub(crate) fn usage(&self) -> Vec<IdentityUsage> {
+        if self.all.len() == 1 {
+            return Vec::new();
+        }
         let states = self.lock();
         let usage = |(identity, state): (&ServiceIdentity, &IdentityState)| IdentityUsage {
             name: identity.name.clone(),

@@ -110,6 +110,8 @@ impl ArchiveShard {
     }
 }
 
+/// Checks that the lake may have shards, without making one.
+///
 /// # Errors
 /// [`Error::Shards`] when the lake has no run.
 pub(super) async fn expect_shards(lake: &Lake) -> Result<(), Error> {

@@ -51,7 +51,7 @@ pub(crate) trait ServiceReader {
     /// What was used of the service so far.
     fn meter(&self) -> Meter;
 
-    /// What each identity that reads the service did so far.
+    /// What each of several identities that read the service did so far; nothing where there is only one.
     fn identities(&self) -> Vec<IdentityUsage>;
 }
 

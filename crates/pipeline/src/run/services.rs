@@ -189,9 +189,8 @@ impl Services {
     /// What each identity did, of the services that several of them read.
     pub(crate) fn identities(&self) -> Vec<IdentityReport> {
         let of_reader = |reader: &dyn ServiceReader| {
-            let (service, usages) = (reader.service(), reader.identities());
-            let is_shared = usages.len() > 1;
-            usages.into_iter().filter(move |_| is_shared).map(move |usage| IdentityReport {
+            let service = reader.service();
+            reader.identities().into_iter().map(move |usage| IdentityReport {
                 service,
                 name: usage.name,
                 requests: usage.meter.requests,

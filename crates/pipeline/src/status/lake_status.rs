@@ -55,7 +55,7 @@ pub struct TableStatus {
     pub users: Option<UserCounts>,
     /// The payloads that its rows name; `None` where they name none, or payloads are not fetched.
     pub payloads: Option<PayloadStatus>,
-    /// Weeks of a materialized view that are older than the rows that it is made from: the next run makes them anew.
+    /// Weeks of a materialized view that are older than the rows that it is made from: the next run rebuilds them.
     /// `None` for other tables, or where views are not made.
     pub stale_weeks: Option<u64>,
     /// Why the table cannot be used.

@@ -1,4 +1,4 @@
-//! Materialized views: made anew, after the rows are in, for the weeks in which rows have changed.
+//! Materialized views: rebuilt, after the rows are in, for the weeks in which rows have changed.
 //!
 //! Knows which weeks are stale and what proves that they are not; what a view says comes from a [`ViewMaker`]. A view that
 //! cannot be made makes a run partial and nothing else: the next run makes it. Of many weeks, some are made, committed and
@@ -26,7 +26,7 @@ use crate::report::SliceStatus;
 use crate::reread::{lake_error, reread};
 use crate::run::context::RunContext;
 
-/// Makes every view anew where it is stale. Views that fail are reported, and that a stale one is left at a shutdown.
+/// Rebuilds every view where it is stale. Views that fail are reported, and that a stale one is left at a shutdown.
 pub(crate) async fn make_views(context: &RunContext, maker: &ViewMaker) {
     tokio::select! {
         biased;
@@ -105,7 +105,7 @@ fn tables_of(view: &'static Table) -> impl Iterator<Item = &'static Table> {
     sources.chain([view])
 }
 
-/// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown. `recorded_by_run`: the weeks
+/// Rebuilds a view where it is stale, part by part. Only a commit goes on after a shutdown. `recorded_by_run`: the weeks
 /// that this run has recorded.
 async fn make_view(
     context: &RunContext,

@@ -276,7 +276,7 @@ async fn a_table_that_is_named_as_a_view_is_somebody_elses() {
     assert!(error.to_string().contains("table calendar ") && error.to_string().contains("somebody else's"), "{error}");
     let others: Vec<_> = TABLES.iter().copied().filter(|table| table.name != "calendar").collect();
     assert!(lake.ready(&instance(), &others, true).await.unwrap().is_empty());
-    // Whoever takes over a lease commits to every table but this one, and nobody can adopt it.
+    // A run that takes over a lease commits to every table but this one, and nobody can adopt it.
     lake.inner.log(&CALENDAR).fence().await.unwrap();
     let stopped = lake.ready(&instance(), &[&CALENDAR], true).await.unwrap();
     assert_eq!(stopped.iter().map(|(table, _)| table.name).collect::<Vec<_>>(), ["calendar"]);
