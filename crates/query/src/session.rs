@@ -29,6 +29,7 @@ use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
 use crate::statement::{Headings, write_out};
+use crate::time_text::WrittenOutTimes;
 
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
@@ -128,6 +129,7 @@ impl Session {
         for operators in [Arc::new(FloatDivision) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
             context.register_expr_planner(operators).map_err(|error| Error::parsing(&error))?;
         }
+        context.register_function_rewrite(Arc::new(WrittenOutTimes)).map_err(|error| Error::parsing(&error))?;
         for (table, files) in tables {
             let provider = Arc::new(match files {
                 Ok(files) => LakeTable::new(table, files),
