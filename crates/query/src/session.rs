@@ -37,6 +37,10 @@ const MEMORY: usize = 2 << 30;
 /// The most partitions of a query in a session over chosen files.
 const PARTITIONS: usize = 4;
 
+/// `SHOW TABLES`: tables, views and shipped queries.
+const TABLE_NAMES: &str =
+    "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name";
+
 /// The lake, ready for queries: as its log was when the session was opened. Read-only.
 pub struct Session {
     context: SessionContext,
@@ -183,10 +187,14 @@ impl Session {
 
     /// The plan of a text, and what its columns are called.
     async fn plan(&self, text: &str) -> Result<(DataFrame, Headings), Error> {
-        self.register_queries_in(text).await?;
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        let mut parsed = state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error))?;
+        let parse = |text: &str| state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error));
+        let mut parsed = parse(text)?;
+        if parsed.to_string() == "SHOW TABLES" {
+            parsed = parse(TABLE_NAMES)?;
+        }
+        self.register_queries_in(&parsed.to_string()).await?;
         let headings = match &mut parsed {
             Statement::Statement(statement) => {
                 write_out(statement);
@@ -204,11 +212,12 @@ impl Session {
         Ok((plan, headings))
     }
 
-    /// Registers the shipped queries that a text may use as tables. Planning all of them would take longer than most
-    /// queries run.
+    /// Registers the shipped queries that a text may use as tables, or list. Planning all of them would take longer than
+    /// most queries run.
     async fn register_queries_in(&self, text: &str) -> Result<(), Error> {
         let text = text.to_lowercase();
-        for query in QUERIES.iter().filter(|query| text.contains(query.name)) {
+        let lists_all = text.contains("information_schema");
+        for query in QUERIES.iter().filter(|query| lists_all || text.contains(query.name)) {
             self.register(query).await?;
         }
         Ok(())
