@@ -28,7 +28,7 @@ use crate::functions::{JsonOperators, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
-use crate::statement::{Headings, write_out};
+use crate::statement::{Headings, is_show_tables, write_out};
 use crate::time_text::WrittenOutTimes;
 
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
@@ -191,10 +191,12 @@ impl Session {
         let dialect = state.config_options().sql_parser.dialect;
         let parse = |text: &str| state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error));
         let mut parsed = parse(text)?;
-        if parsed.to_string() == "SHOW TABLES" {
-            parsed = parse(TABLE_NAMES)?;
+        let lists_tables = matches!(&parsed, Statement::Statement(statement) if is_show_tables(statement));
+        let text = if lists_tables { TABLE_NAMES } else { text };
+        if lists_tables {
+            parsed = parse(text)?;
         }
-        self.register_queries_in(&parsed.to_string()).await?;
+        self.register_queries_in(text).await?;
         let headings = match &mut parsed {
             Statement::Statement(statement) => {
                 write_out(statement);
