@@ -10,7 +10,7 @@
 --   to (date, none): leave out weeks that begin after this date
 -- columns:
 --   week_start: first day of the week
---   app: where the prompt was made
+--   app: where the prompt was made; null for all apps together
 --   prompts_answered: turns with a prompt and an answer
 --   prompts_unanswered: turns with a prompt and no answer in the lake
 --   median_seconds, p90_seconds: seconds from prompt to first answer
@@ -22,21 +22,24 @@ WITH parameter AS (
     CAST(getvariable('from') AS DATE) AS from_day,
     CAST(getvariable('to') AS DATE) AS to_day
 ),
+-- Twice each: of its app, and of all apps.
 turn AS (
   SELECT
     coalesce(week_of(prompted_at, tz, first_day), lake_week(week_start, first_day)) AS week,
-    app,
+    CASE WHEN scope.is_total = 0 THEN app END AS app,
+    scope.is_total,
     responses,
     reply_seconds
   FROM m365_turn
   CROSS JOIN parameter
+  CROSS JOIN (VALUES (0), (1)) AS scope(is_total)
   WHERE prompts > 0 AND is_system_prompt = 0
 ),
 placed AS (
   SELECT
     *,
-    row_number() OVER (PARTITION BY week, app ORDER BY reply_seconds NULLS LAST) AS place,
-    count(reply_seconds) OVER (PARTITION BY week, app) AS timed
+    row_number() OVER (PARTITION BY week, app, is_total ORDER BY reply_seconds NULLS LAST) AS place,
+    count(reply_seconds) OVER (PARTITION BY week, app, is_total) AS timed
   FROM turn
   CROSS JOIN parameter
   WHERE (from_day IS NULL OR week >= from_day) AND (to_day IS NULL OR week <= to_day)
@@ -50,5 +53,5 @@ SELECT
   min(reply_seconds) FILTER (WHERE place * 10 >= timed * 9) AS p90_seconds,
   max(reply_seconds) AS longest_seconds
 FROM placed
-GROUP BY week, app
-ORDER BY week_start, app NULLS LAST
+GROUP BY week, app, is_total
+ORDER BY week_start, is_total DESC, app NULLS LAST

@@ -13,7 +13,7 @@
 -- columns:
 --   cohort_week: first day of the week of first use
 --   weeks_later: weeks since then; 0 is the first week itself
---   is_suppressed: 1 if the group is too small to be shown; its figures are null
+--   is_suppressed: 1 if the group is too small to be shown: it is one row, whose figures are null
 --   cohort_people: people of the group
 --   people: of these, those who used it in that week
 --   retained_rate: people / cohort_people
@@ -92,4 +92,5 @@ SELECT
   CASE WHEN is_suppressed = 0 THEN people END AS people,
   CASE WHEN is_suppressed = 0 THEN CAST(people AS DOUBLE) / cohort_people END AS retained_rate
 FROM shown
+WHERE is_suppressed = 0 OR weeks_later = 0
 ORDER BY cohort_week, weeks_later

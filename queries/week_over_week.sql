@@ -13,7 +13,7 @@
 --   week_start: first day of the week
 --   measure: active_users, responses, rated_responses, feedback_rate, net_positive_rate and used_rate of Dynamics 365, of
 --     people only; m365_active_users and m365_prompts of Microsoft 365
---   value: the measure in this week
+--   value: the measure in this week; counts are floats here, as rates are
 --   previous: in the week before; null in the first week
 --   change: value - previous
 WITH parameter AS (
@@ -77,8 +77,7 @@ total AS (
     CAST(sum(up) AS DOUBLE) AS up,
     CAST(sum(used) AS DOUBLE) AS used,
     CAST(sum(m365_prompts) AS DOUBLE) AS m365_prompts,
-    min(min(week)) OVER (PARTITION BY is_dynamics) AS first_week,
-    max(max(week)) OVER (PARTITION BY is_dynamics) AS last_week
+    lead(week) OVER (PARTITION BY is_dynamics ORDER BY week) AS next_week
   FROM activity
   -- Rows without a time would stretch the weeks to 1970.
   WHERE week >= DATE '2000-01-01'
@@ -88,15 +87,26 @@ digit AS (
   SELECT n
   FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS digits(n)
 ),
-week AS (
-  SELECT
-    reach.is_dynamics,
-    first_week + CAST((hundreds.n * 100 + tens.n * 10 + ones.n) * 7 AS INTEGER) AS week
-  FROM (SELECT DISTINCT is_dynamics, first_week, last_week FROM total) AS reach
-  CROSS JOIN digit AS hundreds
+later AS (
+  SELECT hundreds.n * 100 + tens.n * 10 + ones.n AS weeks_later
+  FROM digit AS hundreds
   CROSS JOIN digit AS tens
   CROSS JOIN digit AS ones
-  WHERE first_week + CAST((hundreds.n * 100 + tens.n * 10 + ones.n) * 7 AS INTEGER) <= last_week
+),
+-- Each week that has rows, and the silent ones before the next such.
+filled AS (
+  SELECT
+    is_dynamics,
+    week + CAST(weeks_later * 7 AS INTEGER) AS week,
+    CASE WHEN weeks_later = 0 THEN active_users ELSE 0 END AS active_users,
+    CASE WHEN weeks_later = 0 THEN m365_users ELSE 0 END AS m365_users,
+    CASE WHEN weeks_later = 0 THEN responses ELSE 0 END AS responses,
+    CASE WHEN weeks_later = 0 THEN rated ELSE 0 END AS rated,
+    CASE WHEN weeks_later = 0 THEN up ELSE 0 END AS up,
+    CASE WHEN weeks_later = 0 THEN used ELSE 0 END AS used,
+    CASE WHEN weeks_later = 0 THEN m365_prompts ELSE 0 END AS m365_prompts
+  FROM total
+  JOIN later ON weeks_later = 0 OR week + CAST(weeks_later * 7 AS INTEGER) < next_week
 ),
 measure AS (
   SELECT place, is_dynamics, measure
@@ -107,22 +117,21 @@ measure AS (
 ),
 valued AS (
   SELECT
-    week.week,
+    week,
     place,
     measure,
     CASE measure
-      WHEN 'active_users' THEN CAST(coalesce(active_users, 0) AS DOUBLE)
-      WHEN 'responses' THEN coalesce(responses, 0)
-      WHEN 'rated_responses' THEN coalesce(rated, 0)
+      WHEN 'active_users' THEN CAST(active_users AS DOUBLE)
+      WHEN 'responses' THEN responses
+      WHEN 'rated_responses' THEN rated
       WHEN 'feedback_rate' THEN rated / nullif(responses, 0)
       WHEN 'net_positive_rate' THEN up / nullif(rated, 0)
       WHEN 'used_rate' THEN used / nullif(responses, 0)
-      WHEN 'm365_active_users' THEN CAST(coalesce(m365_users, 0) AS DOUBLE)
-      WHEN 'm365_prompts' THEN coalesce(m365_prompts, 0)
+      WHEN 'm365_active_users' THEN CAST(m365_users AS DOUBLE)
+      WHEN 'm365_prompts' THEN m365_prompts
     END AS value
-  FROM week
-  JOIN measure ON measure.is_dynamics = week.is_dynamics
-  LEFT JOIN total ON total.is_dynamics = week.is_dynamics AND total.week = week.week
+  FROM filled
+  JOIN measure ON measure.is_dynamics = filled.is_dynamics
 ),
 compared AS (
   SELECT week, place, measure, value, lag(value) OVER (PARTITION BY measure ORDER BY week) AS previous

@@ -17,6 +17,7 @@ mod session;
 mod shipped;
 mod statement;
 mod text_parameters;
+mod time_text;
 mod value_failure;
 
 pub use duckdb::{DuckdbViews, duckdb_views};

@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
-use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups};
+use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, StandIns};
 use crate::session::Session;
 use crate::shipped;
 
@@ -131,6 +131,11 @@ async fn plan(
         && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
     {
         stale.extend(lake.weeks(to).await?);
+    }
+    if let Some(StandIns { table, weeks: of_rows }) = &groups.stand_ins
+        && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
+    {
+        stale.extend(weeks(&session, of_rows).await?);
     }
     let mut all = BTreeSet::from_iter(lake.weeks(view).await?);
     let mut rows = BTreeMap::<Week, u64>::new();

@@ -17,6 +17,8 @@ pub(crate) struct RowGroups {
     stored: &'static str,
     /// A join whose rows may be of different weeks.
     pub(crate) cross_week_join: Option<CrossWeekJoin>,
+    /// Rows for which one of any week may stand.
+    pub(crate) stand_ins: Option<StandIns>,
     /// A column that depends on the rows of all groups.
     pub(crate) label: Option<CodeLabel>,
     /// A column and its SQL: what a stored row has in `row_time`, or in the time column of a table without weeks. In
@@ -33,6 +35,15 @@ pub(crate) struct CrossWeekJoin {
     pub(crate) to: &'static Table,
 }
 
+/// Rows for which those of a table may stand, whatever their weeks, while neither has a key. Once such a row has got one,
+/// nothing tells for which others it stood: all of them are made again.
+pub(crate) struct StandIns {
+    /// The table whose rows may stand for others.
+    pub(crate) table: &'static str,
+    /// SQL of the weeks of all rows without a key, of both tables.
+    pub(crate) weeks: &'static str,
+}
+
 /// A column of labels, one for each code in the lake.
 pub(crate) struct CodeLabel {
     /// The column of the view that has the code.
@@ -43,13 +54,18 @@ pub(crate) struct CodeLabel {
     pub(crate) known: &'static str,
 }
 
-/// SQL of how many rows of the older store may be the same interaction as one without a request: they have none themselves,
-/// and are of the same kind. Available ones are no requests.
+/// SQL of rows without a request. Available ones are no requests.
+macro_rules! no_request {
+    () => {
+        "(msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
+          AND msdyn_interactiontype IS DISTINCT FROM 100230309"
+    };
+}
+
+/// SQL of how many rows of the older store may be the same interaction as one without a request: they have none themselves.
 macro_rules! older_rows {
     () => {
-        "(SELECT count(*) AS older_rows FROM msdyn_copilotinteraction \
-          WHERE (msdyn_scenariorequestid IS NULL OR msdyn_scenariorequestid = '') \
-            AND msdyn_interactiontype IS DISTINCT FROM 100230309) AS older"
+        concat!("(SELECT count(*) AS older_rows FROM msdyn_copilotinteraction WHERE ", no_request!(), ") AS older")
     };
 }
 
@@ -81,6 +97,15 @@ static VIEWS: &[RowGroups] = &[
             " CROSS JOIN stored_copilot_request"
         ),
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
+        stand_ins: Some(StandIns {
+            table: "msdyn_copilotinteraction",
+            weeks: concat!(
+                "SELECT week_start FROM msdyn_copilotevent WHERE ",
+                no_request!(),
+                " UNION SELECT week_start FROM msdyn_copilotinteraction WHERE ",
+                no_request!()
+            ),
+        }),
         label: Some(CodeLabel {
             code: "scenario",
             column: "scenario_label",
@@ -104,6 +129,7 @@ static VIEWS: &[RowGroups] = &[
                    week_start AS first_week, last_week \
                  FROM stored_m365_turn",
         cross_week_join: None,
+        stand_ins: None,
         label: None,
         time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
     },
@@ -112,6 +138,7 @@ static VIEWS: &[RowGroups] = &[
         grouped: "",
         stored: "",
         cross_week_join: None,
+        stand_ins: None,
         label: None,
         time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
     },

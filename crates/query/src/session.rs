@@ -28,13 +28,18 @@ use crate::functions::{JsonOperators, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
-use crate::statement::{Headings, write_out};
+use crate::statement::{Headings, is_show_tables, write_out};
+use crate::time_text::WrittenOutTimes;
 
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
 
 /// The most partitions of a query in a session over chosen files.
 const PARTITIONS: usize = 4;
+
+/// `SHOW TABLES`: tables, views and shipped queries.
+const TABLE_NAMES: &str =
+    "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name";
 
 /// The lake, ready for queries: as its log was when the session was opened. Read-only.
 pub struct Session {
@@ -128,6 +133,7 @@ impl Session {
         for operators in [Arc::new(FloatDivision) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
             context.register_expr_planner(operators).map_err(|error| Error::parsing(&error))?;
         }
+        context.register_function_rewrite(Arc::new(WrittenOutTimes)).map_err(|error| Error::parsing(&error))?;
         for (table, files) in tables {
             let provider = Arc::new(match files {
                 Ok(files) => LakeTable::new(table, files),
@@ -181,10 +187,16 @@ impl Session {
 
     /// The plan of a text, and what its columns are called.
     async fn plan(&self, text: &str) -> Result<(DataFrame, Headings), Error> {
-        self.register_queries_in(text).await?;
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        let mut parsed = state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error))?;
+        let parse = |text: &str| state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error));
+        let mut parsed = parse(text)?;
+        let lists_tables = matches!(&parsed, Statement::Statement(statement) if is_show_tables(statement));
+        let text = if lists_tables { TABLE_NAMES } else { text };
+        if lists_tables {
+            parsed = parse(text)?;
+        }
+        self.register_queries_in(text).await?;
         let headings = match &mut parsed {
             Statement::Statement(statement) => {
                 write_out(statement);
@@ -202,11 +214,12 @@ impl Session {
         Ok((plan, headings))
     }
 
-    /// Registers the shipped queries that a text may use as tables. Planning all of them would take longer than most
-    /// queries run.
+    /// Registers the shipped queries that a text may use as tables, or list. Planning all of them would take longer than
+    /// most queries run.
     async fn register_queries_in(&self, text: &str) -> Result<(), Error> {
         let text = text.to_lowercase();
-        for query in QUERIES.iter().filter(|query| text.contains(query.name)) {
+        let lists_all = text.contains("information_schema");
+        for query in QUERIES.iter().filter(|query| lists_all || text.contains(query.name)) {
             self.register(query).await?;
         }
         Ok(())

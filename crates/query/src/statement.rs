@@ -26,6 +26,11 @@ pub(crate) fn write_out(statement: &mut Statement) {
     let _ = statement.visit(&mut Selects);
 }
 
+/// Whether a text is `SHOW TABLES` and nothing more.
+pub(crate) fn is_show_tables(statement: &Statement) -> bool {
+    matches!(statement, Statement::ShowTables { .. }) && statement.to_string() == "SHOW TABLES"
+}
+
 /// The names of columns that a text computes and does not name, by their places: the expression as it is written, with
 /// the names of functions in lower case, instead of as it is planned, with types and the names of tables.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@
 --   to (date, none): leave out weeks that begin after this date
 -- columns:
 --   week_start: first day of the week
---   app: where the prompt was made
+--   app: where the prompt was made; null for all apps together
 --   prompts_answered: turns with a prompt and an answer
 --   prompts_unanswered: turns with a prompt and no answer in the lake
 --   median_seconds, p90_seconds: seconds from prompt to first answer
@@ -37,18 +37,22 @@ WITH parameter AS (
       ),
       CASE first_day WHEN 'sunday' THEN week_start WHEN 'monday' THEN DATEADD(DAY, 1, week_start) END
     ) AS week,
-    app,
+    CASE WHEN scope.is_total = 0 THEN app END AS app,
+    scope.is_total,
     responses,
     reply_seconds
   FROM m365_turn
   CROSS JOIN parameter
+  CROSS JOIN (VALUES
+    (0),
+    (1)) AS scope(is_total)
   WHERE
     prompts > 0 AND is_system_prompt = 0
 ), placed AS (
   SELECT
     *,
-    ROW_NUMBER() OVER (PARTITION BY week, app ORDER BY reply_seconds) AS place,
-    COUNT(reply_seconds) OVER (PARTITION BY week, app) AS timed
+    ROW_NUMBER() OVER (PARTITION BY week, app, is_total ORDER BY reply_seconds) AS place,
+    COUNT(reply_seconds) OVER (PARTITION BY week, app, is_total) AS timed
   FROM turn
   CROSS JOIN parameter
   WHERE
@@ -69,7 +73,9 @@ SELECT
 FROM placed
 GROUP BY
   week,
-  app
+  app,
+  is_total
 ORDER BY
   week_start,
+  is_total DESC NULLS LAST,
   app

@@ -13,7 +13,7 @@
 --   week_start: first day of the week
 --   measure: active_users, responses, rated_responses, feedback_rate, net_positive_rate and used_rate of Dynamics 365, of
 --     people only; m365_active_users and m365_prompts of Microsoft 365
---   value: the measure in this week
+--   value: the measure in this week; counts are floats here, as rates are
 --   previous: in the week before; null in the first week
 --   change: value - previous
 -- Snowflake. Generated and parsed only: it was never run.
@@ -106,8 +106,7 @@ WITH parameter AS (
     CAST(SUM(up) AS DOUBLE) AS up,
     CAST(SUM(used) AS DOUBLE) AS used,
     CAST(SUM(m365_prompts) AS DOUBLE) AS m365_prompts,
-    MIN(MIN(week)) OVER (PARTITION BY is_dynamics) AS first_week,
-    MAX(MAX(week)) OVER (PARTITION BY is_dynamics) AS last_week
+    LEAD(week) OVER (PARTITION BY is_dynamics ORDER BY week) AS next_week
   FROM activity
   WHERE
     week >= CAST('2000-01-01' AS DATE)
@@ -128,26 +127,26 @@ WITH parameter AS (
     (7),
     (8),
     (9)) AS digits(n)
-), week AS (
+), later AS (
   SELECT
-    reach.is_dynamics,
-    first_week + CAST((
-      hundreds.n * 100 + tens.n * 10 + ones.n
-    ) * 7 AS INT) AS week
-  FROM (
-    SELECT DISTINCT
-      is_dynamics,
-      first_week,
-      last_week
-    FROM total
-  ) AS reach
-  CROSS JOIN digit AS hundreds
+    hundreds.n * 100 + tens.n * 10 + ones.n AS weeks_later
+  FROM digit AS hundreds
   CROSS JOIN digit AS tens
   CROSS JOIN digit AS ones
-  WHERE
-    first_week + CAST((
-      hundreds.n * 100 + tens.n * 10 + ones.n
-    ) * 7 AS INT) <= last_week
+), filled AS (
+  SELECT
+    is_dynamics,
+    week + CAST(weeks_later * 7 AS INT) AS week,
+    CASE WHEN weeks_later = 0 THEN active_users ELSE 0 END AS active_users,
+    CASE WHEN weeks_later = 0 THEN m365_users ELSE 0 END AS m365_users,
+    CASE WHEN weeks_later = 0 THEN responses ELSE 0 END AS responses,
+    CASE WHEN weeks_later = 0 THEN rated ELSE 0 END AS rated,
+    CASE WHEN weeks_later = 0 THEN up ELSE 0 END AS up,
+    CASE WHEN weeks_later = 0 THEN used ELSE 0 END AS used,
+    CASE WHEN weeks_later = 0 THEN m365_prompts ELSE 0 END AS m365_prompts
+  FROM total
+  JOIN later
+    ON weeks_later = 0 OR week + CAST(weeks_later * 7 AS INT) < next_week
 ), measure AS (
   SELECT
     place,
@@ -164,16 +163,16 @@ WITH parameter AS (
     (8, 0, 'm365_prompts')) AS measures(place, is_dynamics, measure)
 ), valued AS (
   SELECT
-    week.week,
+    week,
     place,
     measure,
     CASE measure
       WHEN 'active_users'
-      THEN CAST(COALESCE(active_users, 0) AS DOUBLE)
+      THEN CAST(active_users AS DOUBLE)
       WHEN 'responses'
-      THEN COALESCE(responses, 0)
+      THEN responses
       WHEN 'rated_responses'
-      THEN COALESCE(rated, 0)
+      THEN rated
       WHEN 'feedback_rate'
       THEN rated / NULLIF(responses, 0)
       WHEN 'net_positive_rate'
@@ -181,15 +180,13 @@ WITH parameter AS (
       WHEN 'used_rate'
       THEN used / NULLIF(responses, 0)
       WHEN 'm365_active_users'
-      THEN CAST(COALESCE(m365_users, 0) AS DOUBLE)
+      THEN CAST(m365_users AS DOUBLE)
       WHEN 'm365_prompts'
-      THEN COALESCE(m365_prompts, 0)
+      THEN m365_prompts
     END AS value
-  FROM week
+  FROM filled
   JOIN measure
-    ON measure.is_dynamics = week.is_dynamics
-  LEFT JOIN total
-    ON total.is_dynamics = week.is_dynamics AND total.week = week.week
+    ON measure.is_dynamics = filled.is_dynamics
 ), compared AS (
   SELECT
     week,

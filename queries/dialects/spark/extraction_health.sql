@@ -2,7 +2,7 @@
 -- question: How fresh is each table, and what failed? Of the ledger: windows that a later run read well count as healed.
 --   Lag is up to the ledger's newest entry, so that it does not grow because nobody looks.
 -- definition: ours
--- tables: extraction_slice
+-- tables: extraction_slice, payload
 -- parameters: none
 -- columns:
 --   source, table_name: the table
@@ -14,7 +14,8 @@
 --   scopes_skipped: scopes whose newest entry was skipped
 --   last_reason: why the newest entry failed or was skipped that did
 --   throttled_seconds: time that the service made us wait
---   rows_received, rows_rejected: rows received, and values of them that did not fit
+--   rows_received, rows_rejected: rows received, and values of them that did not fit their column: rejected_record has them
+--   payloads_undecoded: Files of its rows that are neither decoded nor empty: payload_health says why; null without Files
 --   last_finished_at: when the newest entry was written
 -- Spark SQL: Spark, Databricks, Fabric. Run by `make interop` on Spark 4 and Sail, whose rows are DuckDB's.
 -- Generated from queries/extraction_health.sql by `make dialects`: edit that one.
@@ -81,6 +82,14 @@ WITH newest AS (
   GROUP BY
     source,
     table_name
+), file AS (
+  SELECT
+    source_table,
+    COUNT(*) FILTER(WHERE
+      NOT status IN ('decoded', 'empty')) AS payloads_undecoded
+  FROM payload
+  GROUP BY
+    source_table
 )
 SELECT
   source,
@@ -97,9 +106,12 @@ SELECT
   throttled_seconds,
   rows_received,
   rows_rejected,
+  payloads_undecoded,
   last_finished_at
 FROM total
 CROSS JOIN newest
+LEFT JOIN file
+  ON file.source_table = total.table_name
 ORDER BY
   source NULLS LAST,
   table_name NULLS LAST

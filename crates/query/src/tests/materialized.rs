@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use copilot_lake_tables::{CALENDAR_WEEKS, COPILOT_EVENT, COPILOT_REQUEST, Instant, Week};
+use copilot_lake_tables::{CALENDAR_WEEKS, COPILOT_EVENT, COPILOT_INTERACTION, COPILOT_REQUEST, Instant, Table, Week};
 use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 use futures::TryStreamExt as _;
 use tempfile::TempDir;
@@ -35,9 +35,19 @@ async fn lake_of(events: &[Event]) -> (TempDir, Lake) {
     (directory, lake)
 }
 
-/// The requests that the view lacks after these weeks have changed, part by part: week, key, responses, rating, time.
+/// The requests that the view lacks after these weeks of the newer store have changed, as [`made_after`] has them.
 async fn made(lake: &Lake, changed: BTreeSet<Week>, limits: PartLimits) -> Vec<BTreeSet<String>> {
-    let changed = BTreeMap::from([(COPILOT_EVENT.name, changed)]);
+    made_after(lake, (&COPILOT_EVENT, changed), limits).await
+}
+
+/// The requests that the view lacks after these weeks of a table have changed, part by part: week, key, responses, rating,
+/// time.
+async fn made_after(
+    lake: &Lake,
+    (table, changed): (&'static Table, BTreeSet<Week>),
+    limits: PartLimits,
+) -> Vec<BTreeSet<String>> {
+    let changed = BTreeMap::from([(table.name, changed)]);
     let mut parts = parts_within(lake, &COPILOT_REQUEST, &changed, limits).await.unwrap();
     let mut found = Vec::new();
     while let Some(mut part) = parts.try_next().await.unwrap() {
@@ -99,6 +109,17 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
         BTreeSet::from(["2025-06-15 newest 1 - 2025-06-18T10:00:00Z".to_owned()]),
     ];
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_row_without_a_request_is_made_again_after_any_change_of_the_older_store() {
+    let events =
+        [event(GENERATED, ASK, "", "2025-06-03T10:00:00Z"), event(GENERATED, ASK, "r", "2025-06-10T10:00:00Z")];
+    let (_directory, lake) = lake_of(&events).await;
+    // An older row that got a request there may have stood for it before.
+    let changed = BTreeSet::from([Week::of(Instant::parse("2025-06-17T10:00:00Z").unwrap())]);
+    let found = made_after(&lake, (&COPILOT_INTERACTION, changed), PartLimits::default()).await;
+    assert_eq!(found, [BTreeSet::from(["2025-06-01 copilotevent:e000000 1 - 2025-06-03T10:00:00Z".to_owned()])]);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Texts as people write them: what DuckDB lets out of SQL, what columns are called, and what is wrong with a text.
 
-use super::lake::{ASK, TestLake, UP, event, try_answer};
-use crate::{Error, Session};
+use copilot_lake_tables::TABLES;
+
+use super::lake::{ASK, TestLake, UP, answer, event, try_answer};
+use crate::{Error, QUERIES, Session, VIEWS};
 
 /// A session, and the lake, which is there as long as this is.
 async fn session() -> (Session, TestLake) {
@@ -48,6 +50,23 @@ async fn columns_without_a_name_bear_the_text_that_computes_them() {
         let given: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(given, names, "{sql}");
         assert!(batches.iter().all(|batch| batch.schema() == schema), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_can_be_read_is_listed() {
+    let (session, _lake) = session().await;
+    let listed = answer(&session, "show tables;").await;
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split('|').nth(1)).skip(1).map(str::trim).collect();
+    assert!(names.is_sorted(), "{listed}");
+    let tables = TABLES.iter().map(|table| table.name);
+    for name in tables.chain(VIEWS.iter().chain(QUERIES).map(|shipped| shipped.name)) {
+        assert!(names.contains(&name), "{name}: {listed}");
+    }
+    let columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'feedback_rates'";
+    for sql in ["describe feedback_rates", "SHOW COLUMNS FROM feedback_rates", columns] {
+        let listed = answer(&session, sql).await;
+        assert!(listed.contains("net_positive_rate"), "{sql}: {listed}");
     }
 }
 

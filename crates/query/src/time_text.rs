@@ -1,0 +1,124 @@
+//! Dates and times as texts, in all the forms that DuckDB reads: the seconds may be left out, and zeros at the front of a
+//! part; parts of a date may be separated by slashes.
+
+use std::iter::once;
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
+
+/// Writes out constants that are compared with a date or an instant, or cast to one: the cast wants each part with all of
+/// its digits.
+#[derive(Debug)]
+pub(crate) struct WrittenOutTimes;
+
+impl FunctionRewrite for WrittenOutTimes {
+    fn name(&self) -> &str {
+        "written_out_times"
+    }
+
+    fn rewrite(&self, mut expr: Expr, schema: &DFSchema, _: &ConfigOptions) -> Result<Transformed<Expr>> {
+        let is_changed = match &mut expr {
+            Expr::BinaryExpr(binary) if is_comparison(binary.op) => {
+                write_out([&mut *binary.left, &mut *binary.right], schema)
+            }
+            Expr::Between(between) => write_out([&mut *between.expr, &mut *between.low, &mut *between.high], schema),
+            Expr::InList(list) => write_out(once(&mut *list.expr).chain(&mut list.list), schema),
+            Expr::Cast(cast) => write_out_constant(&mut cast.expr, cast.field.data_type()),
+            Expr::TryCast(cast) => write_out_constant(&mut cast.expr, cast.field.data_type()),
+            _ => false,
+        };
+        Ok(if is_changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+    }
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// Writes out the constants among what is compared; tells whether one was changed.
+fn write_out<'a>(operands: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    let operands: Vec<_> = operands.into_iter().collect();
+    let mut types = operands.iter().filter_map(|operand| operand.get_type(schema).ok());
+    let Some(ty) = types.find(|ty| is_date(ty) || is_instant(ty)) else { return false };
+    let mut is_changed = false;
+    for operand in operands {
+        is_changed |= write_out_constant(operand, &ty);
+    }
+    is_changed
+}
+
+fn write_out_constant(operand: &mut Expr, ty: &DataType) -> bool {
+    let Expr::Literal(value, _) = operand else { return false };
+    let written = match value.try_as_str().flatten() {
+        Some(text) if is_date(ty) => written_out(text).map(|(date, _)| date),
+        Some(text) if is_instant(ty) => written_out(text).map(|(date, time)| date + &time),
+        _ => None,
+    };
+    let Some(written) = written else { return false };
+    *value = ScalarValue::Utf8(Some(written));
+    true
+}
+
+fn is_date(ty: &DataType) -> bool {
+    matches!(ty, DataType::Date32 | DataType::Date64)
+}
+
+fn is_instant(ty: &DataType) -> bool {
+    matches!(ty, DataType::Timestamp(..))
+}
+
+/// A date, and a time if there is one: `2025-06-01` and `T09:05:00Z` of `2025-6-1 9:05Z`. `None` for any other text.
+fn written_out(text: &str) -> Option<(String, String)> {
+    let (year, rest) = digits(text.trim(), 4)?;
+    let separator = rest.chars().next().filter(|separator| year.len() == 4 && matches!(separator, '-' | '/'))?;
+    let (month, rest) = digits(rest.strip_prefix(separator)?, 2)?;
+    let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
+    let date = format!("{year}-{month:0>2}-{day:0>2}");
+    if rest.is_empty() {
+        return Some((date, String::new()));
+    }
+    let (hour, rest) = digits(rest.strip_prefix(['T', ' '])?.trim_start(), 2)?;
+    let (minute, rest) = digits(rest.strip_prefix(':')?, 2)?;
+    let (second, rest) = match rest.strip_prefix(':') {
+        Some(rest) => digits(rest, 2)?,
+        None if rest.starts_with('.') => return None,
+        None => ("0", rest),
+    };
+    Some((date, format!("T{hour:0>2}:{minute:0>2}:{second:0>2}{rest}")))
+}
+
+/// The digits at the front of a text, at most that many, and what follows them.
+fn digits(text: &str, most: usize) -> Option<(&str, &str)> {
+    let end = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    (end > 0).then(|| text.split_at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_written_with_all_of_its_digits() {
+        for (text, written) in [
+            ("2025-06-01", "2025-06-01"),
+            ("2025/6/1", "2025-06-01"),
+            ("2025-06-01 10:00", "2025-06-01T10:00:00"),
+            (" 2025-06-01T9:05Z ", "2025-06-01T09:05:00Z"),
+            ("2025-06-01 10:00+02", "2025-06-01T10:00:00+02"),
+            ("2025-06-01  10:00:07.25 Europe/Berlin", "2025-06-01T10:00:07.25 Europe/Berlin"),
+        ] {
+            let (date, time) = written_out(text).unwrap();
+            assert_eq!(date + &time, written, "{text}");
+        }
+        for text in
+            ["", "2025", "2025-06", "25-06-01", "2025-06/01", "2025-06-01T", "2025-06-01 10", "2025-06-01 10:00.5"]
+        {
+            assert_eq!(written_out(text), None, "{text}");
+        }
+    }
+}
