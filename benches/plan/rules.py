@@ -25,6 +25,8 @@ WHERE = {
     "lease_seconds": (f"{WRITER}/storage/lease.rs", "RENEWED_EVERY"),
     "filter_bytes": (f"{WRITER}/key_filter.rs", "FILTER_BYTES"),
     "filter_key_bytes": (f"{WRITER}/key_filter.rs", "KEY_BYTES"),
+    "key_false_positives": (f"{WRITER}/parquet/properties.rs", "KEY_FALSE_POSITIVE_RATE"),
+    "searches": (f"{WRITER}/merge/key_scan.rs", "SEARCHES"),
     "probe_values": (f"{WRITER}/parquet/key_probe.rs", "MAX_VALUES"),
     "ledger_first_wait": (f"{PIPELINE}/ledger/commit_queue.rs", "FIRST_WAIT"),
     "ledger_last_wait": (f"{PIPELINE}/ledger/commit_queue.rs", "LAST_WAIT"),
@@ -59,7 +61,7 @@ def rule(name):
     if field:
         value = re.search(rf"\b{field[0]}: ([\d_]+)", value)[1]
     value = re.sub(r"Duration::from_secs\((.+)\)", r"\1", value)
-    if not re.fullmatch(r"[\d_.\s*+()<]+", value):
+    if not re.fullmatch(r"[\d_.e\s*+()<-]+", value):
         raise SystemExit(f"{file}: `{constant}` is {value!r}, which is no number")
     return eval(value)
 

@@ -7,6 +7,7 @@ and no rows, a day is the same as the day before, and nothing is random: what is
 import collections
 import dataclasses
 import math
+from collections.abc import Callable
 
 from rules import LOG_DAYS, rule
 
@@ -28,8 +29,8 @@ class Work:
     rows: float
     # Commits among which they are divided.
     commits: int
-    # Changed rows, by the age of their week.
-    changed: dict = dataclasses.field(default_factory=dict)
+    # Changed rows by week, of a day and its week.
+    changed: Callable = lambda today, week: {}
     partitioned: bool = True
     # Whether new keys are looked up in the table.
     looked_up: bool = True
@@ -55,24 +56,31 @@ class Day:
 
 
 class Log:
-    """A table's log: entries and checkpoints by day, cleaned up as delta-rs does when it writes a checkpoint."""
+    """A table's log: entries and checkpoints, cleaned up as delta-rs does when it writes a checkpoint."""
 
     def __init__(self, log_days=LOG_DAYS):
-        self.version, self.log_days, self.kept = 0, log_days, collections.deque()
+        self.version, self.log_days = 0, log_days
+        # The first entry that is kept, and the checkpoints that are, each with its day and version.
+        self.first, self.checkpoints = 0, collections.deque()
 
     def commit(self, today, day):
         self.version += 1
         day.commits += 1
         day.requests["writes"] += 1
-        is_checkpoint = self.version % rule("checkpoint_commits") == 0
-        self.kept.append((today, is_checkpoint))
-        if is_checkpoint:
+        if self.since_checkpoint == 0:
             day.requests["writes"] += 2
             day.requests["lists"] += 1
-            checkpoints = [at for at, (made, is_one) in enumerate(self.kept) if is_one and made < today - self.log_days]
-            for _ in range(checkpoints[-1] if checkpoints else 0):
-                _, was_checkpoint = self.kept.popleft()
-                day.requests["deletes"] += 1 + was_checkpoint
+            self.checkpoints.append((today, self.version))
+            self.clean_up(today - self.log_days, day)
+
+    def clean_up(self, cutoff, day):
+        """What is older than the newest checkpoint from before the retention goes."""
+        while len(self.checkpoints) > 1 and self.checkpoints[1][0] < cutoff:
+            self.checkpoints.popleft()
+            day.requests["deletes"] += 1
+        if self.checkpoints[0][0] < cutoff:
+            day.requests["deletes"] += self.checkpoints[0][1] - self.first
+            self.first = self.checkpoints[0][1]
 
     @property
     def since_checkpoint(self):
@@ -80,7 +88,7 @@ class Log:
 
     @property
     def entries(self):
-        return len(self.kept)
+        return self.version - self.first
 
 
 class Table:
@@ -89,8 +97,8 @@ class Table:
     def __init__(self, work, log_days=LOG_DAYS, removed_days=None):
         self.work, self.log = work, Log(log_days)
         self.log.commit(0, Day())
-        self.weeks = collections.defaultdict(list)
-        self.rows = 0.0
+        self.weeks, self.touched = collections.defaultdict(list), set()
+        self.rows, self.row_groups = 0.0, 0
         self.removed = collections.deque()
         self.removed_days = rule("removed_files_days") if removed_days is None else removed_days
 
@@ -100,19 +108,25 @@ class Table:
     def bytes(self):
         return sum(map(sum, self.weeks.values()))
 
+    def most_of_closed_week(self, week):
+        return max((len(files) for of, files in self.weeks.items() if of is not None and of < week), default=0)
+
     def add(self, week, size, day):
         """Files of so many bytes."""
         while size > 0:
             part = min(size, rule("file_bytes"))
             self.weeks[week].append(part)
+            self.row_groups += groups(part)
             day.requests["writes"] += put_requests(part)
             day.files_added += 1
             day.bytes_written += part
             size -= part
+        self.touched.add(week)
 
     def remove(self, week, sizes, today, day):
         for size in sizes:
             self.weeks[week].remove(size)
+            self.row_groups -= groups(size)
             day.bytes_read += size
             day.requests["reads"] += GROUP_READS * groups(size)
         day.files_removed += len(sizes)
@@ -121,32 +135,30 @@ class Table:
     def run(self, today, week, day):
         """The commits of a run, in which new rows come in equal parts and changed ones with the last."""
         work = self.work
-        self.log_opened(day)
-        key = week if work.partitioned else None
+        self.opened(day)
         for number in range(work.commits):
-            is_last = number == work.commits - 1
             if work.looked_up:
                 self.look_up(work.rows / work.commits, number, day)
-            if is_last:
-                for age, rows in work.changed.items():
-                    self.change(week - age if work.partitioned else None, rows, today, day)
-            self.add(key, math.ceil(work.rows / work.commits * work.row_bytes), day)
+            if number == work.commits - 1:
+                for of, rows in work.changed(today, week).items():
+                    self.change(of, rows, today, day)
+            self.add(week if work.partitioned else None, math.ceil(work.rows / work.commits * work.row_bytes), day)
             self.log.commit(today, day)
         self.rows += work.rows
 
-    def log_opened(self, day):
+    def opened(self, day):
         day.requests["reads"] += OPEN_READS + ENTRY_READS * self.log.since_checkpoint
         day.requests["lists"] += OPEN_LISTS
 
     def look_up(self, rows, number, day):
-        """New keys are looked for in every file: once for the filter of a run, then in each commit whose keys it cannot rule
-        out. Files rule out a few keys by Bloom filters of their own, not many."""
-        capacity = rule("filter_bytes") / 2 / rule("filter_key_bytes")
-        row_groups = sum(groups(size) for sizes in self.weeks.values() for size in sizes)
-        is_many = rows > rule("probe_values")
-        scans = (number == 0 and is_many) + (is_many and self.rows > 4 * capacity)
-        day.rows_looked_through += scans * self.rows
-        day.requests["reads"] += max(scans, number == 0) * GROUP_READS * row_groups
+        """New keys are looked for in every file. A run reads all keys once, for its filter; in each commit the filter rules keys
+        out, then the files' own do for those that are left, unless these are many: merge/key_scan.rs and merge/lookup.rs."""
+        is_built = number == rule("searches") or (number == 0 and rows > rule("probe_values"))
+        left = rows * (false_positives(self.rows) if number >= rule("searches") or is_built else 1)
+        is_many = left > rule("probe_values")
+        share = 1 if is_many else 1 - math.exp(-left * rule("key_false_positives"))
+        day.rows_looked_through += (is_built + share) * self.rows
+        day.requests["reads"] += GROUP_READS * self.row_groups * (is_built + (left >= 1))
 
     def change(self, week, rows, today, day):
         """Files that hold changed rows are written again, and the new versions lie in a file of their own."""
@@ -156,26 +168,26 @@ class Table:
         total = sum(sizes)
         hit = [size for size in sizes if rows * size / total >= 0.5] or [max(sizes)]
         self.remove(week, hit, today, day)
-        changed = math.ceil(min(rows * self.work.row_bytes, total))
         for size in hit:
             self.add(week, size, day)
-        self.add(week, changed, day)
+        self.add(week, math.ceil(min(rows * self.work.row_bytes, total)), day)
 
-    def merge_small_files(self, week, today, day, limits=None):
+    def merge_small_files(self, week, today, day):
         """Of the weeks that have too many, as every run does at its end."""
-        closed, present = limits or (rule("tolerated_closed_week"), rule("tolerated_table"))
-        for of in list(self.weeks):
-            tolerated = closed if of is not None and of < week else present
+        for of in sorted(self.touched, key=str):
+            is_closed = of is not None and of < week
+            tolerated = rule("tolerated_closed_week" if is_closed else "tolerated_table")
             while len(small := [size for size in self.weeks[of] if size < rule("small_bytes")]) > tolerated:
                 merged = next_merged(small)
                 self.remove(of, merged, today, day)
-                total = sum(merged)
-                parts = max(1, math.ceil(total / rule("merged_bytes")))
+                parts = max(1, math.ceil(sum(merged) / rule("merged_bytes")))
                 for _ in range(parts):
-                    self.add(of, math.ceil(total / parts), day)
+                    self.add(of, math.ceil(sum(merged) / parts), day)
                 # Merged files are of older rows than those that follow.
                 self.weeks[of] = self.weeks[of][-parts:] + self.weeks[of][:-parts]
                 self.log.commit(today, day)
+        # The present week has other limits once it is over.
+        self.touched = {None, week} & self.touched
 
     def vacuum(self, today, day):
         while self.removed and self.removed[0][0] + self.removed_days <= today:
@@ -218,6 +230,12 @@ class Ledger(Table):
         day.files_added += 1
         day.files_removed += end - start
         self.removed.append((today, end - start))
+
+
+def false_positives(keys):
+    """Of a run's filter of a table, in half of the memory that all tables share."""
+    bits = rule("filter_bytes") / 2 * 8
+    return (1 - math.exp(-8 * keys / bits)) ** 8
 
 
 def put_requests(size):
@@ -284,33 +302,30 @@ def neighbours(files):
     return 0, 0
 
 
-def simulate(works, ledger, slices, days, seconds, first_day=3, log_days=LOG_DAYS, removed_days=None, tables=None):
-    """Yields, for each day, its `Day` and the tables. `slices`: rows of the ledger a day, by service."""
-    kept = {"log_days": log_days, "removed_days": removed_days}
-    tables = tables or {work.name: Table(work, **kept) for work in works}
-    book = tables.setdefault(ledger.name, Ledger(ledger, **kept))
+def simulate(tables, book, slices, days, seconds, first_day=3):
+    """Yields each day, its week, what was done and what that left. `book`: the ledger; `slices`: its rows of a day, by service;
+    `seconds`: how long each service is read. A view's tables come before it."""
     for today in range(1, days + 1):
         week, day = (first_day + today) // 7, Day()
         for table in tables.values():
             table.vacuum(today, day)
-            if table is book:
-                table.log_opened(day)
-                continue
             if table.work.view_of:
-                read_sources(table, tables, week, day)
+                read_sources(table, tables, today, week, day)
             table.run(today, week, day)
             table.merge_small_files(week, today, day)
+        book.vacuum(today, day)
+        book.opened(day)
         for source, rows in slices.items():
             book.add_slices(source, rows, seconds[source], today, day)
             book.compact(source, today, day)
-        # Renewals of the lock, its beginning and its end.
+        # The lock: its beginning, its renewals and its end.
         day.requests["writes"] += 2 + int(max(seconds.values()) / rule("lease_seconds"))
-        yield today, day, tables
+        yield today, week, day
 
 
-def read_sources(view, tables, week, day):
+def read_sources(view, tables, today, week, day):
     """A view of some weeks reads these weeks of what it is made from, and its own rows there."""
-    weeks = {week, *(week - age for age in view.work.changed)}
+    weeks = {week, *view.work.changed(today, week)}
     for name in (*view.work.view_of, view.work.name):
         for of in weeks:
             for size in tables[name].weeks.get(of, ()):

@@ -1,0 +1,80 @@
+"""The simulation held against a small lake that daily runs of the program made (daily.py)."""
+
+from markdown import table
+from simulation import Day, Ledger, Table, Work, simulate
+
+# The first day of daily.py is a Wednesday; its rows of Dataverse are of the three weeks before.
+FIRST_DAY = 3
+INITIAL_WEEKS = (-3, -2, -1)
+SERVICE_TABLES = (
+    "msdyn_copilotevent",
+    "msdyn_copilotinteraction",
+    "msdyn_copilotinteractiondata",
+    "msdyn_copilottranscript",
+    "msdyn_copilottranscriptdata",
+    "msdyn_conversationinsight",
+)
+HISTORY_TABLES = ("ai_interaction_attachment", "ai_interaction_context", "ai_interaction_link", "ai_interaction")
+VIEWS = {"copilot_request": ("msdyn_copilotevent", "msdyn_copilotinteraction"), "m365_turn": ("ai_interaction",)}
+# Tables that are opened by a run, and that no day of daily.py brings anything: the rest of crates/tables.
+OTHERS = 9
+ROW_BYTES = 300
+
+
+def works(report):
+    """A row a day and a changed one of the first weeks in each table of Dataverse; interactions of the last two days are read."""
+    per_week = report["rows"] / len(INITIAL_WEEKS)
+
+    def changed(today, week):
+        return {INITIAL_WEEKS[today % len(INITIAL_WEEKS)]: 1}
+
+    yield from ((Work(name, ROW_BYTES, 1, 1, changed), INITIAL_WEEKS, per_week) for name in SERVICE_TABLES)
+    for name in HISTORY_TABLES:
+        yield Work(name, ROW_BYTES, report["interactions"], 1), (*INITIAL_WEEKS, 0), 100 / 4
+    for name, sources in VIEWS.items():
+        of_dataverse = name == "copilot_request"
+        weeks = INITIAL_WEEKS if of_dataverse else (*INITIAL_WEEKS, 0)
+        rebuilt = changed if of_dataverse else lambda today, week: {}
+        yield Work(name, ROW_BYTES, 1, 1, rebuilt, view_of=sources), weeks, per_week
+
+
+def simulated(report):
+    """The tables of such a lake, its ledger, and the last day."""
+    # Entries of the log are younger than their retention, whatever day the emulator's clock says.
+    kept = {"log_days": 10**6, "removed_days": 0}
+    tables = {}
+    for work, weeks, rows in works(report):
+        tables[work.name] = of = Table(work, **kept)
+        for week in weeks:
+            # The first run commits week by week.
+            day = Day()
+            of.add(week, int(rows * ROW_BYTES), day)
+            of.log.commit(0, day)
+            of.rows += rows
+    ledger = Ledger(Work("extraction_slice", 65, 0, 0, partitioned=False), **kept)
+    slices = {"dataverse": 2 * len(SERVICE_TABLES), "graph": report["users"], "own": 4}
+    seconds = dict.fromkeys(slices, 1)
+    for today, week, day in simulate(tables, ledger, slices, report["days"], seconds, FIRST_DAY):
+        last = today, week, day
+    return tables, ledger, last
+
+
+def checked(report):
+    """Both, as Markdown."""
+    tables, ledger, (_, week, day) = simulated(report)
+    rows = []
+    for name, of in {**tables, "extraction_slice": ledger}.items():
+        found = report["tables"][name]
+        pairs = [(of.files(), found["files"]), (of.most_of_closed_week(week), found["closed_week"])]
+        pairs += [(of.log.entries, found["entries"]), (len(of.log.checkpoints), found["checkpoints"])]
+        rows.append([f"`{name}`", *(f"{ours} / {theirs}" for ours, theirs in pairs)])
+    titles = ["simulated / found", "files", "most of a week that is over", "log entries", "checkpoints"]
+    lines = [table(titles, rows)]
+    later = report["runs"][len(report["runs"]) // 2 :]
+    # The opening of tables of which the simulation has none.
+    requests = {"reads": day.requests["reads"], "writes": day.requests["writes"], "lists": day.requests["lists"] + OTHERS}
+    requests["deletes"] = day.requests["deletes"]
+    found = {kind: sum(run[kind] for run in later) / len(later) for kind in requests}
+    pairs = [[kind, f"{ours:,.0f}", f"{found[kind]:,.0f}", f"{ours / found[kind]:.2f}"] for kind, ours in requests.items()]
+    lines.append(table(["requests of a run to the store", "simulated, last day", "found, mean of the later half", "ratio"], pairs))
+    return "\n".join(lines)
