@@ -9,12 +9,12 @@ from simulation import Ledger, Table, Work, false_positives, graph_commits, simu
 
 MEASURED = tomllib.loads((pathlib.Path(__file__).parent / "measured.toml").read_text())
 DAY_SECONDS = 86_400
-# Of 24 hours at the pace of `graph.requests_per_second`, whose default is in crates/cli/src/config.
-GRAPH_PACE, GRAPH_PAGE, PAGE_ROWS = 24, 100, 5_000
+# Defaults of `graph.requests_per_second` and `dataverse.page_size`, and the rows of a page of Graph: design/cli.md.
+GRAPH_PACE, PAGE_ROWS, GRAPH_PAGE = 24, 5_000, 100
 # reference/lake.md: a table of Direct Lake on F64.
 DIRECT_LAKE = {"files": 5_000, "rows": 1.5e9}
 CORES = 2
-# DuckDB and pyarrow agree that a payload of 8 KB of base64 is 3 KB of text: reference/limits.md.
+# Bytes of a payload as it is sent: reference/limits.md, "Machine and data".
 PAYLOAD_BASE64 = 7_937
 
 
@@ -121,19 +121,19 @@ PARTS = (
     ),
     (
         "requests to the store",
-        "10 million a day (4 $ of S3 GETs)",
-        "the same",
+        "10 million a day, 116 a second",
+        "as for the CPU: nearly all are files that are opened to look keys up",
         lambda of, end: sum(end["day"].requests.values()) > 1e7,
     ),
     (
         "Power BI Direct Lake on F64",
         f"{DIRECT_LAKE['files']:,} files, or {DIRECT_LAKE['rows']:,.0f} rows of a table",
-        "import the views, or read recent weeks only: `calendar` and `week_start` are made for that",
+        "import the views, or the weeks that a report shows; from F512 on 10,000 files and 12 G rows",
         lambda of, end: end["most_files"] > DIRECT_LAKE["files"] or end["largest_table"] > DIRECT_LAKE["rows"],
     ),
     (
         "a checkpoint of the largest log",
-        "64 MiB, a sixth of a run's memory for statistics that no reader asks for",
+        "64 MiB of actions, a quarter of the 256 MiB that a run may take",
         "files of 512 MiB, or fewer indexed columns",
         lambda of, end: end["most_files"] * figure("add_bytes") > 64 << 20,
     ),
@@ -152,7 +152,7 @@ PARTS = (
     (
         "the slowest shipped query over all weeks",
         "10 minutes on two cores",
-        "give it `--param` weeks, `query --workers`, or a bigger engine over queries/dialects",
+        "`--param from=` for the weeks that are asked about, more cores, `query --workers`, or another engine over queries/dialects",
         lambda of, end: query_cpu("week_over_week", of, end["share"]) / CORES > 600,
     ),
     (

@@ -16,6 +16,8 @@ from rules import LOG_DAYS, rule
 OPEN_READS, ENTRY_READS, OPEN_LISTS = 4, 5, 1
 # Reads of a row group of which some columns are needed, its footer and filters included.
 GROUP_READS = 4
+# Commits of `extraction_run`, each of a file: crates/pipeline/src/ledger.
+RUN_COMMITS = 3
 
 
 @dataclasses.dataclass
@@ -318,6 +320,9 @@ def simulate(tables, book, slices, days, seconds, first_day=3):
         for source, rows in slices.items():
             book.add_slices(source, rows, seconds[source], today, day)
             book.compact(source, today, day)
+        # `extraction_run`: a row at the beginning, one at the end, and both in one file.
+        day.commits += RUN_COMMITS
+        day.requests["writes"] += 2 * RUN_COMMITS
         # The lock: its beginning, its renewals and its end.
         day.requests["writes"] += 2 + int(max(seconds.values()) / rule("lease_seconds"))
         yield today, week, day
