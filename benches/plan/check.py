@@ -16,13 +16,13 @@ SERVICE_TABLES = (
 )
 HISTORY_TABLES = ("ai_interaction_attachment", "ai_interaction_context", "ai_interaction_link", "ai_interaction")
 VIEWS = {"copilot_request": ("msdyn_copilotevent", "msdyn_copilotinteraction"), "m365_turn": ("ai_interaction",)}
-# Tables that are opened by a run, and that no day of daily.py brings anything, with a few commits each: the rest of crates/tables.
+# The rest of crates/tables: opened by a run, with a few commits each, and no day of daily.py brings them anything.
 OTHERS, OTHERS_COMMITS = 9, 3
 ROW_BYTES = 300
 
 
 def works(report):
-    """A row a day and a changed one of the first weeks in each table of Dataverse; interactions of the last two days are read."""
+    """What a day brings each table, with the weeks and the rows of a week that the first run found."""
     per_week = report["rows"] / len(INITIAL_WEEKS)
 
     def changed(today, week):
@@ -67,15 +67,18 @@ def checked(report):
     for name, of in {**tables, "extraction_slice": ledger}.items():
         found = report["tables"][name]
         pairs = [(of.files(), found["files"]), (closed.get(name, 0), found["closed_week"])]
-        pairs += [(of.log.entries, found["entries"]), (len(of.log.checkpoints), found["checkpoints"])]
+        pairs.append((of.log.entries, found["entries"]))
+        pairs.append((len(of.log.checkpoints), found["checkpoints"]))
         rows.append([f"`{name}`", *(f"{ours} / {theirs}" for ours, theirs in pairs)])
-    titles = ["simulated / found", "files", "most of a week that is over, on any day / on the last", "log entries", "checkpoints"]
+    most = "most of a week that is over, on any day / on the last"
+    titles = ["simulated / found", "files", most, "log entries", "checkpoints"]
     lines = [table(titles, rows)]
     later = report["runs"][len(report["runs"]) // 2 :]
     requests = {kind: day.requests[kind] for kind in ("reads", "writes", "lists", "deletes")}
     requests["reads"] += OTHERS * (OPEN_READS + ENTRY_READS * OTHERS_COMMITS)
     requests["lists"] += OTHERS * OPEN_LISTS
     found = {kind: sum(run[kind] for run in later) / len(later) for kind in requests}
-    pairs = [[kind, f"{ours:,.0f}", f"{found[kind]:,.0f}", f"{ours / found[kind]:.2f}"] for kind, ours in requests.items()]
-    lines.append(table(["requests of a run to the store", "simulated, last day", "found, mean of the later half", "ratio"], pairs))
+    pairs = [[kind, f"{n:,.0f}", f"{found[kind]:,.0f}", f"{n / found[kind]:.2f}"] for kind, n in requests.items()]
+    titles = ["requests of a run to the store", "simulated, last day", "found, mean of the later half", "ratio"]
+    lines.append(table(titles, pairs))
     return "\n".join(lines)

@@ -4,14 +4,14 @@ usage: growth.py BINARY REPORT extract|replay ROWS...
 
 BINARY   a `copilot-lake` with its emulator, in the release profile
 REPORT   the results: REPORT.json, and REPORT.md, written again after each size
-extract  events without payloads, then the stored views of all of them, a run with 1,000 new and 100 changed rows of the
-         newest two weeks, a run that finds nothing, and queries
+extract  events without payloads, then the stored views of all of them, a run with 1,000 new and 100 changed rows of
+         the newest two weeks, a run that finds nothing, and queries
 replay   the same events from an archive
 ROWS     sizes, such as 1000000 10000000 100000000; a lake is deleted before the next one
 
-The emulator renders its rows ahead, 1.4 KB each, and cannot hold 100,000,000. So a lake is filled by several runs, newest
-weeks first as a first pass goes, each from an emulator that has the weeks before those of the last (`dataverse.since`). Lake
-and archive need 0.2 or 0.5 KB of disk a row, the emulator 8 GB of memory. Weeks have 400,000 rows at any size.
+The emulator renders its rows ahead, 1.4 KB each, and cannot hold 100,000,000. So a lake is filled by several runs,
+newest weeks first as a first pass goes, each from an emulator that has the weeks before those of the last (`dataverse.since`).
+Lake and archive need 0.2 or 0.5 KB of disk a row, the emulator 8 GB of memory. Weeks have 400,000 rows at any size.
 """
 
 import contextlib
@@ -81,7 +81,8 @@ def emulator(binary, folder, part):
     rows, weeks, last = part
     available = int(re.search(r"MemAvailable: +(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
     if available < rows * EMULATOR_BYTES:
-        sys.exit(f"{available >> 20} MiB of memory for an emulator of {rows:,} rows: {rows * EMULATOR_BYTES >> 20} are needed")
+        needed = rows * EMULATOR_BYTES >> 20
+        sys.exit(f"an emulator of {rows:,} rows needs {needed} MiB of memory, and {available >> 20} are there")
     path = folder / "scenario.toml"
     path.write_text(scenario(*part))
     with started([binary, "emulator", "--scenario", path], r"^since") as (_, printed):
@@ -115,15 +116,17 @@ class Measurements:
 
     def add(self, rows, what, used, requests=None, lake=None):
         wall, cpu, peak = used
-        numbers = {"rows": rows, "what": what, "wall_s": round(wall, 2), "cpu_s": round(cpu, 2), "peak_mib": round(peak)}
-        self.found.append(numbers | {"requests": requests} | (in_lake(lake) if lake else {}))
+        numbers = {"wall_s": round(wall, 2), "cpu_s": round(cpu, 2), "peak_mib": round(peak)}
+        numbers |= {"requests": requests, **(in_lake(lake) if lake else {})}
+        self.found.append({"rows": rows, "what": what, **numbers})
         print(self.found[-1], flush=True)
 
     def write(self):
         machine = f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[1]:.1f}"
         heading = {"date": f"{datetime.date.today()}", "machine": machine, "command": " ".join(sys.argv)}
         self.report.with_suffix(".json").write_text(json.dumps(heading | {"measured": self.found}, indent=1) + "\n")
-        columns = ["rows", "what", "wall_s", "cpu_s", "cpu_s_per_million", "peak_mib", "requests", "files", "commits", "bytes"]
+        columns = ["rows", "what", "wall_s", "cpu_s", "cpu_s_per_million", "peak_mib"]
+        columns += ["requests", "files", "commits", "bytes"]
         lines = [f"{heading['date']}, {machine}, `{heading['command']}`\n", "", "", *map(self.line, self.found)]
         lines[1:3] = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         self.report.with_suffix(".md").write_text("\n".join(lines) + "\n")
@@ -182,8 +185,8 @@ def measure_extract(binary, folder, rows, found):
 def measure_replay(binary, folder, rows, found):
     lake, again = folder / "lake", folder / "again"
     first_pass(binary, folder, lake, rows, "lake.archive_raw=true")
-    used = used_by([binary, "replay", "-q", "--no-progress", lake / "_raw", "--lake", again, "--set", "lake.views=false"])
-    found.add(rows, REPLAY, used, None, again)
+    command = [binary, "replay", "-q", "--no-progress", lake / "_raw", "--lake", again, "--set", "lake.views=false"]
+    found.add(rows, REPLAY, used_by(command), None, again)
 
 
 def main(binary, report, mode, *sizes):
@@ -191,7 +194,8 @@ def main(binary, report, mode, *sizes):
     for rows in map(int, sizes):
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if free < rows * DISK[mode]:
-            sys.exit(f"{free >> 20} MiB are free in {tempfile.gettempdir()}, {rows:,} rows need {rows * DISK[mode] >> 20}")
+            needed = rows * DISK[mode] >> 20
+            sys.exit(f"{rows:,} rows need {needed} MiB in {tempfile.gettempdir()}, and {free >> 20} are free")
         with tempfile.TemporaryDirectory(prefix="plan-growth-") as folder:
             {"extract": measure_extract, "replay": measure_replay}[mode](binary, pathlib.Path(folder), rows, found)
         found.write()

@@ -1,7 +1,7 @@
 """A lake day by day: what daily runs commit, which files that leaves, and what the log, the ledger and the store see.
 
-The rules are those of the writer and the pipeline, their constants are read from the sources (rules.py). Files have sizes
-and no rows, a day is the same as the day before, and nothing is random: what is simulated is what repeats.
+The rules are those of the writer and the pipeline, their constants are read from the sources (rules.py). Files have
+sizes and no rows, a day is the same as the day before, and nothing is random: what is simulated is what repeats.
 """
 
 import collections
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from rules import LOG_DAYS, rule
 
-# Reads of a table's log when it is opened, beside those of commits since the checkpoint, and how often each of these is read:
-# crates/writer/src/tests/requests.rs. Lists of a table that is opened.
+# Reads of a table's log when it is opened, beside those of commits since the checkpoint, and how often each of these is
+# read: crates/writer/src/tests/requests.rs. Lists of a table that is opened.
 OPEN_READS, ENTRY_READS, OPEN_LISTS = 4, 5, 1
 # Reads of a row group of which some columns are needed, its footer and filters included.
 GROUP_READS = 4
@@ -51,10 +51,6 @@ class Day:
     bytes_read: int = 0
     rows_looked_through: float = 0
     requests: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-
-    def __add__(self, other):
-        of = dataclasses.fields(self)
-        return Day(*(getattr(self, field.name) + getattr(other, field.name) for field in of))
 
 
 class Log:
@@ -153,8 +149,10 @@ class Table:
         day.requests["lists"] += OPEN_LISTS
 
     def look_up(self, rows, number, day):
-        """New keys are looked for in every file. A run reads all keys once, for its filter; in each commit the filter rules keys
-        out, then the files' own do for those that are left, unless these are many: merge/key_scan.rs and merge/lookup.rs."""
+        """New keys are looked for in every file: crates/writer/src/merge/{key_scan,lookup}.rs.
+
+        A run reads all keys once, for its filter. In each commit the filter rules keys out, and for those that are left the
+        files' own filters rule row groups out, unless they are many."""
         is_built = number == rule("searches") or (number == 0 and rows > rule("probe_values"))
         left = rows * (false_positives(self.rows) if number >= rule("searches") or is_built else 1)
         is_many = left > rule("probe_values")
@@ -305,8 +303,10 @@ def neighbours(files):
 
 
 def simulate(tables, book, slices, days, seconds, first_day=3):
-    """Yields each day, its week, what was done and what that left. `book`: the ledger; `slices`: its rows of a day, by service;
-    `seconds`: how long each service is read. A view's tables come before it."""
+    """Yields each day, its week and what was done; the tables are what that left.
+
+    `book`: the ledger; `slices`: its rows of a day, by service; `seconds`: how long each service is read. A view comes
+    after the tables that it is made from."""
     for today in range(1, days + 1):
         week, day = (first_day + today) // 7, Day()
         for table in tables.values():
