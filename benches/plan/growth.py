@@ -10,8 +10,9 @@ replay   the same events from an archive
 ROWS     sizes, such as 1000000 10000000 100000000; a lake is deleted before the next one
 
 The emulator renders its rows ahead, 1.4 KB each, and cannot hold 100,000,000. So a lake is filled by several runs,
-newest weeks first as a first pass goes, each from an emulator that has the weeks before those of the last (`dataverse.since`).
-Lake and archive need 0.2 or 0.5 KB of disk a row, the emulator 8 GB of memory. Weeks have 400,000 rows at any size.
+newest weeks first as a first pass goes, each from an emulator that has the weeks before those of the last
+(`dataverse.since`). A row takes 0.2 KB of disk, 0.5 KB with its archive, the emulator 8 GB of memory. Weeks have
+400,000 rows at any size.
 """
 
 import contextlib

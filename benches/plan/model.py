@@ -106,7 +106,7 @@ def first_crossings(of, ends):
 
 
 def incremental(rows, new):
-    """Keys that a run with so few new rows reads in a table of so many: those of row groups that no filter rules out."""
+    """Keys that so few new rows make a run read in a table: those of row groups that no filter rules out."""
     return rows * (1 - math.exp(-new * rule("key_false_positives")))
 
 
@@ -121,8 +121,8 @@ PARTS = (
     (
         "a daily run, by CPU on two cores",
         "24 hours",
-        "look keys up in the weeks where they can be: `partitionid`, which is part of the key, and the creation time of "
-        "an interaction name the week for good; until then more cores",
+        "look keys up in the weeks where they can be: `partitionid`, which is part of the key, and the creation time "
+        "of an interaction name the week for good; until then more cores",
         lambda of, end: sum(end["cpu"].values()) / CORES > DAY_SECONDS,
     ),
     (

@@ -48,7 +48,8 @@ def head():
         powers of ten.""")
     yield "## The case\n"
     yield table(["what", "value", "unit", "law", "assumed because"], rows)
-    yield prose("Rows are divided among tables as in the demo, without the older tables of Dataverse, which end in August 2025.")
+    yield prose("""Rows are divided among tables as in the demo, without the older tables of Dataverse, which end in
+        August 2025.""")
 
 
 def breaks(of, ends):
@@ -79,8 +80,8 @@ def sizes(of, tables, ledger, week):
     largest = max(tables.values(), key=lambda of: of.files())
     checkpoints = max(1, round(largest.work.commits / rule("checkpoint_commits")))
     yield "## Sizes, files, logs and ledger after five years\n"
-    titles = ["table", "rows", "bytes a row", "bytes", "files", "most of a week that is over", "commits a run", "log entries"]
-    yield table(titles, rows)
+    titles = ["table", "rows", "bytes a row", "bytes", "files", "most of a week that is over", "commits a run"]
+    yield table([*titles, "log entries"], rows)
     yield prose(f"""Together {short(sum(of.bytes() for of in tables.values()))}B in
         {sum(of.files() for of in tables.values()):,} files. A log keeps the entries of {LOG_DAYS} days, Delta's
         default, and those since
@@ -148,7 +149,7 @@ def services(of):
         user wrote nothing.""",
         item=True,
     )
-    yield prose("Identities have limits of their own and share the work: hours are divided by their number.\n", item=True)
+    yield prose("Identities have limits of their own and share the work: hours are divided by their number.", item=True)
 
 
 def daily_run(of, ends):
@@ -188,7 +189,8 @@ def queries(of):
         cells = [hours(query_cpu(name, of, share)) for share in shares]
         rows.append([f"`{name}`", hours(MEASURED["queries"][name]), *cells, hours(query_cpu(name, of) / CORES)])
     yield "## Queries\n"
-    yield prose(f"CPU of each. {source['law'].capitalize()}; {source['file']}, `{source['command']}`, {source['date']}.")
+    law = source["law"].capitalize()
+    yield prose(f"CPU of each. {law}; {source['file']}, `{source['command']}`, {source['date']}.")
     measured = f"{source['rows']:,} activities (measured)"
     yield table(["query", measured, "13 weeks", "a year", "five years", f"five years on {CORES} cores"], rows)
     yield prose(f"Not measured: {source['not_measured']}.")
@@ -222,7 +224,8 @@ def figures():
         rows.append([f"`{name}`", of["value"], of["unit"], of["law"], source])
     for name, of in MEASURED["rows"].items():
         source = of.get("row_bytes_source", f"{demo['command']}; {demo['date']}, {demo['machine']}")
-        rows.append([f"`{name}`", f"{of['value']:,}; {of['row_bytes']}", "rows of the demo; bytes a row", "per row", source])
+        values = f"{of['value']:,}; {of['row_bytes']}"
+        rows.append([f"`{name}`", values, "rows of the demo; bytes a row", "per row", source])
     pending = [
         [f"`{name}`", of.get("value", "pending"), of["unit"], of.get("replaces", ""), of["bound"], of["command"]]
         for name, of in MEASURED["pending"].items()

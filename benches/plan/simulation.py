@@ -151,8 +151,8 @@ class Table:
     def look_up(self, rows, number, day):
         """New keys are looked for in every file: crates/writer/src/merge/{key_scan,lookup}.rs.
 
-        A run reads all keys once, for its filter. In each commit the filter rules keys out, and for those that are left the
-        files' own filters rule row groups out, unless they are many."""
+        A run reads all keys once, for its filter. In each commit the filter rules keys out, and for those that are left
+        the files' own filters rule row groups out, unless they are many."""
         is_built = number == rule("searches") or (number == 0 and rows > rule("probe_values"))
         left = rows * (false_positives(self.rows) if number >= rule("searches") or is_built else 1)
         is_many = left > rule("probe_values")
