@@ -3,8 +3,7 @@
 usage: plan.py [--check LAKE_REPORT]
 
 Without arguments it writes README.md beside it, from measured.toml, the constants of the sources and simulated days.
-With
-a report of daily.py it prints what the simulation says of that lake beside what was found.
+With a report of daily.py it prints what the simulation says of that lake beside what was found.
 """
 
 import json
