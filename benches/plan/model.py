@@ -115,8 +115,8 @@ PARTS = (
     (
         "memory of a run that makes the stored views",
         "256 MiB; weeks are made whole, and one of 333,000 events takes more",
-        "`lake.views = false`, and the views asked as views, or parts of a week; its pool of 512 MiB is the next bound, from where "
-        "on it has to spill",
+        "`lake.views = false`, and the views asked as views, or parts of a week; its pool of 512 MiB is the next bound, "
+        "beyond which it has to spill",
         lambda of, end: min(end["events"], 7 * of.daily["msdyn_copilotevent"]) * figure("views_mib") > 256 * 333_000,
     ),
     (

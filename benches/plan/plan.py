@@ -60,9 +60,8 @@ def breaks(of, ends):
         there long before, and
         newest payloads come first. With daily runs from the first day on:""")
     yield table(["when", "part", "bound", "then"], rows)
-    yield prose(f"""Days are ends of weeks. Memory is not in the table: a run holds 256 MiB whatever the lake has,
-        its logs apart
-        (the row of the checkpoint). Measuring has a bound of its own: the emulator renders its rows ahead, 1.43 KB
+    yield prose(f"""Days are ends of weeks. Without stored views the memory of a run is the same whatever the lake has,
+        its logs apart (the row of the checkpoint). Measuring has a bound of its own: the emulator renders its rows ahead, 1.43 KB
         and 5.8 µs of
         CPU each (`/usr/bin/time -v copilot-lake emulator`, 1,000,000 rows, 2026-11-30), so 100,000,000 rows would
         take 140 GB.
