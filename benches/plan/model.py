@@ -128,7 +128,7 @@ PARTS = (
     (
         "a daily run, by CPU on two cores",
         "24 hours",
-        "look keys up in the weeks where they can be: `partitionid`, which is part of the key, and the creation time "
+        "look keys up in the weeks where they can be: `partitionid`, part of the key, and the creation time "
         "of an interaction name the week for good; until then more cores",
         lambda of, end: sum(end["cpu"].values()) / CORES > DAY_SECONDS,
     ),

@@ -39,12 +39,9 @@ def head():
     rows = [[name, f"{of['value']:,}", of["unit"], of["law"], of["assumed"]] for name, of in MEASURED["case"].items()]
     yield f"# A lake of {case('users'):,} users and {short(case('rows'))} rows in five years\n"
     yield prose("""Written by `python3 benches/plan/plan.py`; edit [measured.toml](measured.toml) or the code, not
-        this page. Every
-        number is a figure that was measured ([Figures](#figures)), a constant of the program ([Rules](#rules)), an
-        assumption
-        (the next table), or what [simulation.py](simulation.py) and [model.py](model.py) make of these. kB, MB and
-        TB are
-        powers of ten.""")
+        this page. Every number is a figure that was measured ([Figures](#figures)), a constant of the program
+        ([Rules](#rules)), an assumption (the next table), or what [simulation.py](simulation.py) and
+        [model.py](model.py) make of these. kB, MB and TB are powers of ten.""")
     yield "## The case\n"
     yield table(["what", "value", "unit", "law", "assumed because"], rows)
     yield prose("""Rows are divided among tables as in the demo, without the older tables of Dataverse, which end in
@@ -57,15 +54,13 @@ def breaks(of, ends):
     yield "## Which part breaks first, and what then\n"
     yield prose(f"""If five years lie at the services before the first run, it is the payloads: one identity needs
         {hours(payloads)} for {short(of.rows["payload"])} of them ([hours](#hours-at-the-services-limits)). Rows are
-        there long before, and
-        newest payloads come first. With daily runs from the first day on:""")
+        there long before, and newest payloads come first. With daily runs from the first day on:""")
     yield table(["when", "part", "bound", "then"], rows)
-    yield prose(f"""Days are ends of weeks. Without stored views the memory of a run is the same whatever the lake has,
-        its logs apart (the row of the checkpoint). Measuring has a bound of its own: the emulator renders its rows ahead, 1.43 KB
-        and 5.8 µs of
-        CPU each (`/usr/bin/time -v copilot-lake emulator`, 1,000,000 rows, 2026-11-30), so 100,000,000 rows would
-        take 140 GB.
-        [growth.py](growth.py) fills such a lake from several emulators, one after the other.""")
+    yield prose(f"""Days are ends of weeks. Without stored views the memory of a run is the same whatever the lake
+        has, its logs apart (the row of the checkpoint). Measuring has a bound of its own: the emulator renders its
+        rows ahead, 1.43 KB and 5.8 µs of CPU each (`/usr/bin/time -v copilot-lake emulator`, 1,000,000 rows,
+        2026-11-30), so 100,000,000 rows would take 140 GB. [growth.py](growth.py) fills such a lake from several
+        emulators, one after the other.""")
 
 
 def sizes(of, tables, ledger, week):
@@ -82,15 +77,12 @@ def sizes(of, tables, ledger, week):
     yield table([*titles, "log entries"], rows)
     yield prose(f"""Together {short(sum(of.bytes() for of in tables.values()))}B in
         {sum(of.files() for of in tables.values()):,} files. A log keeps the entries of {LOG_DAYS} days, Delta's
-        default, and those since
-        the checkpoint before them. A checkpoint is written every {rule("checkpoint_commits")} commits and names
-        every file: that of
-        `{largest.work.name}` holds {short(largest.files() * figure("add_bytes"))}B of actions, {checkpoints} times a
-        day.""")
+        default, and those since the checkpoint before them. A checkpoint is written every
+        {rule("checkpoint_commits")} commits and names every file: that of `{largest.work.name}` holds
+        {short(largest.files() * figure("add_bytes"))}B of actions, {checkpoints} times a day.""")
     yield prose(f"""The ledger has {short(ledger.rows)} rows in {ledger.files():,} files, {short(ledger.bytes())}B,
-        and
-        {ledger.log.entries:,} log entries. A run reads its newest files only: {figure("ledger_open_seconds")} s for
-        {case("users"):,} users.""")
+        and {ledger.log.entries:,} log entries. A run reads its newest files only: {figure("ledger_open_seconds")} s
+        for {case("users"):,} users.""")
 
 
 def requests(ends):
@@ -103,10 +95,9 @@ def requests(ends):
     yield "## Requests to the store, a day\n"
     yield table(["day", *kinds, "bytes of keys read", "commits", "files in the lake"], rows)
     yield prose(f"""Writes follow the commits of a run and stay as they are. Reads grow with the files of the lake:
-        each commit whose
-        new keys a run's filter cannot clear looks for them in every file of its table ({GROUP_READS} reads a row
-        group, at most). A log
-        is opened with {OPEN_READS} reads and {ENTRY_READS} for each commit since the checkpoint.""")
+        each commit whose new keys a run's filter cannot clear looks for them in every file of its table
+        ({GROUP_READS} reads a row group, at most). A log is opened with {OPEN_READS} reads and {ENTRY_READS} for each
+        commit since the checkpoint.""")
 
 
 def services(of):
@@ -130,21 +121,16 @@ def services(of):
     yield table(["what", "how many", "pace of an identity", *names], cells)
     yield prose(
         f"""Dataverse allows a user and server 6,000 requests and 1,200 s of execution in 300 s, and 52 requests at
-        once
-        (reference/dataverse.md, section 7). A payload is taken to need {rule("payload_execution") * 1e3:.0f} ms. By
-        requests an
-        identity could have {calls * rule("payloads_in_batch"):,.0f} payloads/s in batches of
-        {rule("payloads_in_batch")}, or {calls:.0f} singly; by
-        concurrency {52 / rule("payload_execution"):,.0f}; by execution {payloads:.0f}. Execution binds: more
-        identities or more servers help,
-        larger batches do not.""",
+        once (reference/dataverse.md, section 7). A payload is taken to need {rule("payload_execution") * 1e3:.0f} ms.
+        By requests an identity could have {calls * rule("payloads_in_batch"):,.0f} payloads/s in batches of
+        {rule("payloads_in_batch")}, or {calls:.0f} singly; by concurrency {52 / rule("payload_execution"):,.0f}; by
+        execution {payloads:.0f}. Execution binds: more identities or more servers help, larger batches do not.""",
         item=True,
     )
     yield prose(
         f"""Graph allows an application and tenant 30 requests/s, of which 83 % are sustained (reference/graph.md,
-        section 5). A run
-        asks for two days of each user, in each mailbox folder: {figure("histories_requests")} requests, even if the
-        user wrote nothing.""",
+        section 5). A run asks for two days of each user, in each mailbox folder: {figure("histories_requests")}
+        requests, even if the user wrote nothing.""",
         item=True,
     )
     yield prose("Identities have limits of their own and share the work: hours are divided by their number.", item=True)
@@ -159,11 +145,9 @@ def daily_run(of, ends):
     yield "## CPU of a daily run\n"
     yield table(["what", *(f"day {today:,}" for today, _ in found)], rows)
     yield prose(f"""The services take {hours(max(of.seconds.values()))} of a day at one identity; new rows and
-        payloads are decoded
-        meanwhile. Keys are what grows: the filter of a run, in half of {rule("filter_bytes") >> 20} MiB, rules out
-        less and less, and
-        each of {of.commits("payload")} commits of payloads and {of.commits("ai_interaction")} of histories searches
-        every file.""")
+        payloads are decoded meanwhile. Keys are what grows: the filter of a run, in half of
+        {rule("filter_bytes") >> 20} MiB, rules out less and less, and each of {of.commits("payload")} commits of
+        payloads and {of.commits("ai_interaction")} of histories searches every file.""")
 
 
 def again(of):
@@ -175,8 +159,7 @@ def again(of):
     yield table(["what", "CPU"], [*rows, ["**all**", f"**{hours(total)}**"]])
     yield table(["shards", "wall"], walls)
     yield prose("""A shard holds the lock only while it commits. Commits are not in these hours, and neither is
-        looking keys up,
-        which a replay does as a daily run does, once per commit and over what the lake has by then.""")
+        looking keys up, which a replay does as a daily run does, once per commit and over what the lake has by then.""")
 
 
 def queries(of):
@@ -199,19 +182,15 @@ def reality():
     seconds = sum(run["seconds"] for run in report["runs"]) / len(report["runs"])
     yield "## Checked against a lake\n"
     yield prose(f"""{report["days"]} daily runs of the program in moto, whose days are those of tests/it/year.rs:
-        `python3 benches/plan/daily.py BINARY TARGET {report["days"]} benches/plan/daily.json`, then
-        `python3 benches/plan/plan.py --check benches/plan/daily.json`. What the test itself asserts, at most two
-        files of a week
-        that is over, is what the simulation says, too.""")
+        `python3 benches/plan/daily.py BINARY TARGET {report["days"]} benches/plan/daily.json`, then `python3
+        benches/plan/plan.py --check benches/plan/daily.json`. What the test itself asserts, at most two files of a
+        week that is over, is what the simulation says, too.""")
     yield checked(report)
-    yield prose(f"""On days when no interaction has a link or an attachment nothing is committed there; the
-        simulation has one commit
-        a day. The ledger is committed by time, too, and these runs took {seconds:.0f} s on a busy machine; the
-        simulation's take one.
-        Reads are counted by row group, roughly.""")
+    yield prose(f"""On days when no interaction has a link or an attachment nothing is committed there; the simulation
+        has one commit a day. The ledger is committed by time, too, and these runs took {seconds:.0f} s on a busy
+        machine; the simulation's take one. Reads are counted by row group, roughly.""")
     yield prose("""Not simulated: rows that come out of order within a slice and begin files of their own, retries,
-        commits of other
-        tools, growth of use within the five years.""")
+        commits of other tools, growth of use within the five years.""")
 
 
 def figures():
@@ -235,10 +214,8 @@ def figures():
     yield "To be measured, and used as soon as measured.toml has the value:\n"
     yield table(["figure", "value", "unit", "replaces", "bound", "command"], pending)
     yield prose(f"""The model says of `incremental_100m` that its bound is missed: 1,000 new keys are taken for known
-        ones in a tenth of
-        all row groups, so that {short(many)} keys are read on 100,000,000 rows
-        ({hours(many * figure("key_cpu") / 1e6)} of CPU) and
-        {short(few)} on 1,000,000.""")
+        ones in a tenth of all row groups, so that {short(many)} keys are read on 100,000,000 rows
+        ({hours(many * figure("key_cpu") / 1e6)} of CPU) and {short(few)} on 1,000,000.""")
 
 
 def rules():
