@@ -71,7 +71,7 @@ impl Measurement {
         let begin = counted().find(|request| request.kind == kind).expect("a request of this kind").at_ms;
         let before = counted().filter(|request| request.at_ms < begin).count();
         let within = counted().filter(|request| (begin..begin + time_ms).contains(&request.at_ms)).count();
-        let last = counted().last().expect("a request").at_ms;
+        let last = counted().next_back().expect("a request").at_ms;
         assert!(last > begin + time_ms, "the run was over before: more has to be requested");
         // Those before histories are requests for users, which are not limited.
         let permitted = if kind == "history" { permitted } else { permitted - before };
