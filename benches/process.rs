@@ -55,19 +55,27 @@ pub fn of_graph(binary: &Path, command: &str, url: &str, lake: &Path, requests_p
 fn run(binary: &Path, command: &str, url: &str, lake: &Path, settings: &[(&str, &str)], more: &[&str]) -> Used {
     let auth = [("auth.authority", url), ("auth.tenant_id", TENANT_ID), ("auth.client_id", CLIENT_ID)];
     let settings = auth.iter().chain(settings).flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+    measure(
+        Command::new(binary)
+            .args([command, "-q", "--no-progress", "--lake"])
+            .arg(lake)
+            .args(settings)
+            .args(more)
+            .env("COPILOT_LAKE_AUTH__CLIENT_SECRET", CLIENT_SECRET)
+            .current_dir(lake.parent().expect("a folder")),
+    )
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it fails.
+pub fn measure(command: &mut Command) -> Used {
     let begun = Instant::now();
-    let mut process = Command::new(binary)
-        .args([command, "-q", "--no-progress", "--lake"])
-        .arg(lake)
-        .args(settings)
-        .args(more)
-        .env("COPILOT_LAKE_AUTH__CLIENT_SECRET", CLIENT_SECRET)
-        .current_dir(lake.parent().expect("a folder"))
-        .spawn()
-        .expect("the command starts");
+    let mut process = command.spawn().expect("the command starts");
     let used = process.wait4().expect("the command ends");
     let seconds = begun.elapsed().as_secs_f64();
-    assert!(used.status.success(), "{command} failed");
+    assert!(used.status.success(), "{:?} failed", command.get_args().next());
     let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
     Used { seconds, cpu, mebibytes: used.rusage.maxrss >> 20 }
 }

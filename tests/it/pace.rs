@@ -7,8 +7,8 @@ use copilot_lake_tables::dataverse_tables;
 use crate::graph::histories;
 use crate::harness::World;
 
-/// The share that is to be used, without a broken `Retry-After`: 95 %, and what other tests on the same machine cost.
-const LEAST: f64 = 0.93;
+/// The share that is to be used, without a broken `Retry-After`.
+const LEAST: f64 = 0.95;
 
 /// 6,000 requests in 300 s: twelve times as few, in a time that passes 40 times as fast.
 const REQUESTS: u64 = 500;
@@ -58,7 +58,8 @@ fn payloads_come_as_fast_as_is_permitted() {
     assert!((LEAST..=MOST).contains(&share), "{share}");
 }
 
-/// Of the documented rate, 83 % can be sustained; the default of `graph.requests_per_second` for 30 is 24.
+/// Of the documented rate, 83 % can be sustained; the default of `graph.requests_per_second` for 30 is 24, which is 96 % of
+/// that.
 #[test]
 fn histories_come_as_fast_as_can_be_sustained() {
     const FACTOR: u32 = 2;
@@ -71,9 +72,11 @@ fn histories_come_as_fast_as_can_be_sustained() {
     let mut world = world.of_graph("licensed", "2025-07-01");
     world.keys.insert("graph.requests_per_second".to_owned(), (24 * FACTOR).into());
     world.extract(&[], 0);
-    let times: Vec<u64> = histories(&world, 0).iter().map(|request| request.at_ms).collect();
-    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-    let rate = (times.len() - 1) as f64 * 1000.0 / (last - first) as f64;
+    let mut times: Vec<u64> = histories(&world, 0).iter().map(|request| request.at_ms).collect();
+    times.sort_unstable();
+    // At the end too few users are left to fill the rate.
+    times.truncate(times.len() * 9 / 10);
+    let rate = (times.len() - 1) as f64 * 1000.0 / (times[times.len() - 1] - times[0]) as f64;
     assert!((LEAST..=1.0).contains(&(rate / SUSTAINED)), "{rate:.1} of {SUSTAINED} requests a second");
     let served = world.emulator.served();
     assert_eq!((served.graph.unwrap().throttled, served.retry_after_violations), (0, 0));

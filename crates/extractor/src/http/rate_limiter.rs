@@ -11,8 +11,9 @@ use tracing::warn;
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How late a queued request may leave without shifting the ones after it: timers and busy threads wake late, and the
-/// rate must not suffer. This allows at most 4 % more than the rate within any second.
-const MAX_BACKLOG: Duration = Duration::from_millis(30);
+/// rate must not suffer. This allows at most 7 % more than the rate within any second: of the 30 requests that Graph
+/// documents, 26 instead of 24, and of the 747 that it sustains in 30 s, 722 instead of 720.
+const MAX_BACKLOG: Duration = Duration::from_millis(60);
 
 /// Lateness forgiven to a request that arrived after its slot: less than an interval, so no burst builds up.
 const MAX_LATENESS: Duration = Duration::from_millis(5);

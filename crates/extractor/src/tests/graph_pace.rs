@@ -197,8 +197,8 @@ async fn histories_are_paced_with_their_retries() {
     let begun = tokio::time::Instant::now();
     futures::future::join_all((0..10).map(|_| history(&service))).await;
     assert_eq!(server.asked().len(), 11);
-    // Eleven requests are ten intervals; what a late one makes up for is more than one of them.
-    assert!(begun.elapsed() >= Duration::from_millis(165), "{:?}", begun.elapsed());
+    // Eleven requests are ten intervals; what a late one makes up for is a few of them.
+    assert!(begun.elapsed() >= Duration::from_millis(135), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn after_a_pause_requests_leave_at_the_pace_again_and_not_at_once() {
     futures::future::join_all((0..30).map(|_| history(&service))).await;
     assert_eq!(server.asked().len(), 31);
     // The pause, and thirty intervals before and after it of which a few may be made up for.
-    assert!(begun.elapsed() >= Duration::from_millis(300 + 300 - 70), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(300 + 300 - 130), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn most_in_a_second(left: &[Duration]) -> usize {
 
 fn check(left: &[Duration], rate: f64, time: Duration) {
     let (most, achieved) = (most_in_a_second(left) as f64, left.len() as f64 / time.as_secs_f64());
-    assert!(most <= rate * 1.04 + 1.0, "{most} in a second at {rate}");
+    assert!(most <= rate * 1.07 + 1.0, "{most} in a second at {rate}");
     assert!(achieved >= rate * 0.97, "{achieved} at {rate}");
 }
 
@@ -82,7 +82,7 @@ async fn nothing_is_saved_up_while_nobody_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_busy_thread_delays_is_made_up_for_and_a_long_delay_is_not() {
-    for (delay, expected) in [(20, 0.99..=1.0), (500, 0.4..=0.65)] {
+    for (delay, expected) in [(20, 0.99..=1.0), (50, 0.98..=1.0), (500, 0.4..=0.65)] {
         let rate_limiter = Arc::new(RateLimiter::new(400.0).unwrap());
         let running = tokio::spawn(departures(Arc::clone(&rate_limiter), 100, Duration::ZERO, SECOND * 10));
         for _ in 0..10_000 / (delay + 400) {
@@ -91,7 +91,7 @@ async fn what_a_busy_thread_delays_is_made_up_for_and_a_long_delay_is_not() {
             tokio::time::advance(Duration::from_millis(delay)).await;
         }
         let left = running.await.unwrap();
-        assert!(most_in_a_second(&left) <= 417, "{}", most_in_a_second(&left));
+        assert!(most_in_a_second(&left) <= 429, "{}", most_in_a_second(&left));
         let fraction = left.len() as f64 / 4_000.0;
         assert!(expected.contains(&fraction), "{fraction} after {delay} ms");
     }
