@@ -5,6 +5,7 @@
 
 mod division;
 mod duckdb;
+mod engine;
 mod error;
 mod fallible;
 mod functions;
@@ -18,6 +19,8 @@ mod shipped;
 mod statement;
 mod text_parameters;
 mod value_failure;
+#[cfg(feature = "workers")]
+mod workers;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
@@ -26,6 +29,12 @@ pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
 pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
 pub use text_parameters::TextParameters;
+#[cfg(feature = "workers")]
+pub use workers::{
+    channels::worker_url,
+    client::{WorkerAccess, Workers},
+    server::{WorkerServer, WorkerTls},
+};
 
 #[cfg(test)]
 mod tests;
