@@ -18,6 +18,7 @@ use super::handshake::Handshake;
 use super::rerun::RerunPlanner;
 use super::worker_set::WorkerSet;
 use crate::error::Error;
+use crate::fallible::FallibleParts;
 
 /// What workers are shown and trusted by.
 #[derive(Default, Clone)]
@@ -49,11 +50,12 @@ impl Workers {
         headers.insert(CLIENT, client_id()?);
         let workers = Self { channels: Channels::new(headers, ca), set: WorkerSet::new(urls) };
         let greetings = workers.set.all().iter().map(|url| greeting(&workers.channels, url));
-        for error in join_all(greetings).await.into_iter().filter_map(EngineResult::err) {
-            match WorkerFailure::in_error(&error) {
-                Some(failure) if failure.kind == FailureKind::Failed && workers.set.exclude(failure.clone()) => {}
-                Some(failure) => return Err(failure.into()),
-                None => return Err(Error::WorkerSetting(error.strip_backtrace())),
+        for error in join_all(greetings).await.into_iter().filter_map(Result::err) {
+            match (WorkerFailure::in_error(&error), error) {
+                (Some(failure), _) if failure.kind == FailureKind::Failed && workers.set.exclude(failure.clone()) => {}
+                (Some(failure), _) => return Err(failure.into()),
+                (None, DataFusionError::Configuration(reason)) => return Err(Error::WorkerSetting(reason)),
+                (None, error) => return Err(Error::running(&error, FallibleParts::default)),
             }
         }
         Ok(workers)
@@ -82,14 +84,14 @@ impl Workers {
     }
 }
 
-async fn greeting(channels: &Channels, url: &Url) -> Result<(), DataFusionError> {
+async fn greeting(channels: &Channels, url: &Url) -> EngineResult<()> {
     channels.worker(url)?.get_worker_info(GetWorkerInfoRequest {}).await.map(drop)
 }
 
 /// What tells this client from others.
 fn client_id() -> Result<HeaderValue, Error> {
-    let mut bytes = [0; 16];
+    let mut bytes = [0; 8];
     let failed = |_| Error::Run("the system has no random numbers".to_owned());
     aws_lc_rs::rand::fill(&mut bytes).map_err(failed)?;
-    Ok(HeaderValue::from(u64::from_le_bytes(bytes[..8].try_into().unwrap_or_default())))
+    Ok(HeaderValue::from(u64::from_le_bytes(bytes)))
 }

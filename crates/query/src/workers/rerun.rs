@@ -60,7 +60,7 @@ impl Replan {
     /// left.
     async fn without_failed(&self, error: DataFusionError) -> Result<Arc<dyn ExecutionPlan>> {
         match WorkerFailure::in_error(&error) {
-            Some(failure) if failure.kind == FailureKind::Failed && self.workers.exclude(failure) => {
+            Some(failure) if failure.kind == FailureKind::Failed && self.workers.exclude(failure.clone()) => {
                 self.planner.create_physical_plan(&self.query, &self.state).await
             }
             _ => Err(error),
@@ -114,7 +114,11 @@ impl ExecutionPlan for RerunExec {
         let replan = Arc::clone(&self.replan);
         let attempts = async move {
             match batches.next().await {
-                Some(Err(error)) => Ok(execute_stream(replan.without_failed(error).await?, context)?.boxed()),
+                Some(Err(error)) => {
+                    // What is under way elsewhere is of no use any more.
+                    drop(batches);
+                    Ok::<_, DataFusionError>(execute_stream(replan.without_failed(error).await?, context)?.boxed())
+                }
                 first => Ok(futures::stream::iter(first).chain(batches).boxed()),
             }
         };
