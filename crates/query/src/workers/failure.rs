@@ -59,7 +59,8 @@ impl WorkerFailure {
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = next {
             let shared = || error.downcast_ref::<Arc<DataFusionError>>().map(|error| &**error);
-            if let Some(DataFusionError::Context(context, cause)) = error.downcast_ref::<DataFusionError>().or_else(shared)
+            if let Some(DataFusionError::Context(context, cause)) =
+                error.downcast_ref::<DataFusionError>().or_else(shared)
                 && let Some(failure) = Self::parse(context, cause)
             {
                 return Some(failure);

@@ -11,11 +11,8 @@ pub(crate) mod channels;
 mod checked_service;
 pub(crate) mod client;
 pub(crate) mod failure;
-mod handshake;
+pub(crate) mod handshake;
 mod query_limit;
 mod rerun;
 pub(crate) mod server;
 mod worker_set;
-
-#[cfg(test)]
-mod tests;

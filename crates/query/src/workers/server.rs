@@ -136,3 +136,18 @@ fn read_only(event: WorkerPlanRewriteEvent<'_>) -> EngineResult<WorkerPlanRewrit
     }
     Ok(WorkerPlanRewriteEventResponse::new(event.plan))
 }
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_writer::LakeOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_reads_its_lake_and_no_file_of_the_machine() {
+        let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
+        let runtime = runtime(&lake).unwrap();
+        let has = |url: &str| runtime.object_store(Url::parse(url).unwrap()).is_ok();
+        assert!(has(STORE) && !has("file:///etc/passwd") && !has("s3://bucket/"));
+    }
+}
