@@ -56,7 +56,7 @@ fn sorted(table: &str) -> Vec<&str> {
     lines
 }
 
-const COUNTS: &str = "SELECT msdyn_interactiontypelabel, count(*) FROM msdyn_copilotevent GROUP BY 1 ORDER BY 1";
+const COUNTS: &str = "SELECT msdyn_interactiontype, count(*) FROM msdyn_copilotevent GROUP BY 1 ORDER BY 1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_answer_as_one_process_does() {
@@ -74,7 +74,7 @@ async fn workers_answer_as_one_process_does() {
         assert_eq!(sorted(&there), sorted(&here), "{}", query.name);
     }
     assert!(workers.failures().is_empty());
-    let broken = "SELECT CAST(msdyn_interactiontypelabel AS INT) FROM msdyn_copilotevent";
+    let broken = "SELECT CAST(msdyn_verbatim AS INT) FROM msdyn_copilotevent";
     let (here, there) =
         (try_answer(&alone, broken).await.unwrap_err(), try_answer(&session, broken).await.unwrap_err());
     assert_eq!(there.to_string(), here.to_string(), "what a plan fails for is no failure of a worker");
