@@ -222,7 +222,7 @@ fn tls_and_a_token_are_wanted_of_both_sides() {
     // It ends when it is told to.
     #[cfg(unix)]
     {
-        crate::store_servers::signal(&worker.process, "TERM");
+        crate::store_servers::signal(&worker.process, "-TERM");
         assert_eq!(worker.process.wait().unwrap().code(), Some(0));
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut worker.messages, &mut rest).unwrap();
