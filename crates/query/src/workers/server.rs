@@ -15,6 +15,7 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion_distributed::{
     DistributedExt, Worker, WorkerPlanRewriteEvent, WorkerPlanRewriteEventResponse, WorkerQueryContext,
 };
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tonic::transport::server::{Router, TcpIncoming};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use url::Url;
@@ -69,6 +70,8 @@ impl WorkerServer {
         let service = CheckedService::new(worker.into_worker_server(), handshake, QueryLimit::new(CLIENTS));
         let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE)).http2_adaptive_window(Some(true));
         if let Some(WorkerTls { certificate, key }) = tls {
+            // The server takes the process's, and there are two to choose from. One that is set already stays.
+            let _ = aws_lc_rs::default_provider().install_default();
             let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
             let unusable =
                 |error| Error::WorkerSetting(format!("certificate and key of the worker: {}", causes(&error)));
