@@ -46,6 +46,12 @@ soak: build python stores ## the long form of the tests that kill runs and chang
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
+# Another binary takes the place of that of `make build`, until that is made again.
+workers: ## queries on several machines: the tests of a feature that is off by default
+	cargo test --locked -p copilot-lake-query --features workers --quiet --lib -- workers::
+	cargo build --locked --workspace --features copilot-lake-cli/workers
+	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --test it -- workers::
+
 accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
 	COPILOT_LAKE_ACCEPT=1 cargo test --locked --workspace --lib --test it --quiet
 
@@ -92,4 +98,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects accept check deny bench bench-peers release interop python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers release interop python soak stores

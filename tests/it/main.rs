@@ -40,6 +40,7 @@
 //!   `store_outputs`: results of queries there; `store_uploads`: what a killed run leaves there; `store_faults`: with faults on the way there;
 //!   `store_writers`: with runs that are killed, paused, or at work at once (`store_servers`, `store_proxy`);
 //!   `store_identity`: signing in to a store.
+//! - `workers`: queries on several machines, if the binary has the feature.
 //! - `proxy`: networks with a proxy that intercepts TLS, or refuses; `system_failures`: full disks, missing rights, limits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -105,5 +106,6 @@ mod system_failures;
 mod tidy;
 mod timeless;
 mod unreadable;
+mod workers;
 mod world_checks;
 mod year;

@@ -4,6 +4,8 @@ mod replay;
 #[cfg(feature = "query")]
 mod report;
 mod status;
+#[cfg(feature = "query")]
+mod workers;
 
 use std::path::PathBuf;
 
@@ -17,6 +19,10 @@ pub(crate) use self::replay::ReplayArgs;
 #[cfg(feature = "query")]
 pub(crate) use self::report::ReportArgs;
 pub(crate) use self::status::{StatusArgs, StatusFormat};
+#[cfg(feature = "workers")]
+pub(crate) use self::workers::WorkerArgs;
+#[cfg(feature = "query")]
+pub(crate) use self::workers::WorkersArgs;
 use crate::config::key;
 #[cfg(feature = "query")]
 use crate::duckdb_form::DuckdbForm;
@@ -108,6 +114,9 @@ pub(crate) enum Command {
     /// Write a page about use, feedback and people, in one file.
     #[cfg(feature = "query")]
     Report(ReportArgs),
+    /// Compute parts of the queries of other machines.
+    #[cfg(feature = "workers")]
+    Worker(WorkerArgs),
     /// Say how fresh and complete the lake is; no request to a service, changes nothing.
     Status(StatusArgs),
     /// Merge small files, write checkpoints and delete what is no longer needed; rows stay as they are.
@@ -251,6 +260,8 @@ pub(crate) struct QueryArgs {
     /// Print the lake's tables and the shipped views for DuckDB: over the current files, or over the log.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
     pub(crate) duckdb_views: Option<DuckdbForm>,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
 }
 
 /// The format of a result.

@@ -84,6 +84,15 @@ pub(crate) enum Cause {
     /// The query failed, for a reason that the message says.
     #[cfg(feature = "query")]
     QueryFailed,
+    /// A worker cannot be reached, or failed.
+    #[cfg(feature = "query")]
+    WorkerFailed,
+    /// A worker wants another token.
+    #[cfg(feature = "query")]
+    WorkerRefused,
+    /// A worker is of another version or lake.
+    #[cfg(feature = "query")]
+    WorkerUnfit,
 }
 
 impl Cause {
@@ -205,6 +214,20 @@ impl Cause {
             ),
             #[cfg(feature = "query")]
             Self::QueryFailed => (Failed, ""),
+            #[cfg(feature = "query")]
+            Self::WorkerFailed => {
+                (Failed, "leave the worker out of `--workers`, or start it and run the same command again")
+            }
+            #[cfg(feature = "query")]
+            Self::WorkerRefused => (
+                Refused,
+                "set COPILOT_LAKE_WORKERS__TOKEN, or `workers.token_file`, to the token that the worker was started with",
+            ),
+            #[cfg(feature = "query")]
+            Self::WorkerUnfit => (
+                Usage,
+                "run one version of copilot-lake everywhere, and start workers with the `--lake` that is queried",
+            ),
         }
     }
 
@@ -281,6 +304,12 @@ mod tests {
             (Cause::QueryText, 2),
             #[cfg(feature = "query")]
             (Cause::QueryMemory, 1),
+            #[cfg(feature = "query")]
+            (Cause::WorkerFailed, 1),
+            #[cfg(feature = "query")]
+            (Cause::WorkerRefused, 5),
+            #[cfg(feature = "query")]
+            (Cause::WorkerUnfit, 2),
         ] {
             assert_eq!(cause.code_and_hint().0 as u8, code, "{cause:?}");
         }

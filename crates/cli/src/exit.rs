@@ -162,6 +162,10 @@ fn of_query(error: &copilot_lake_query::Error) -> Cause {
         Error::Table { remedy: Some(remedy), .. } => Cause::Lake(*remedy),
         Error::FileMissing { .. } => Cause::Lake(Remedy::ReplaceFile),
         Error::OutOfMemory(_) => Cause::QueryMemory,
+        Error::WorkerFailed { .. } => Cause::WorkerFailed,
+        Error::WorkerRefused { .. } => Cause::WorkerRefused,
+        Error::WorkerUnfit { .. } => Cause::WorkerUnfit,
+        Error::WorkerSetting(_) => Cause::Setting,
         Error::Table { remedy: None, .. } | Error::Run(_) => Cause::QueryFailed,
     }
 }

@@ -79,6 +79,10 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Report(args) => {
                 commands::report::run_report(args, global, console).await.map(|()| ExitCode::Complete)
             }
+            #[cfg(feature = "workers")]
+            Command::Worker(args) => {
+                commands::worker::run_worker(args, global, console).await.map(|()| ExitCode::Complete)
+            }
             #[cfg(feature = "demo")]
             Command::Emulator(args) => {
                 commands::emulator::run_emulator(args, console).await.map(|()| ExitCode::Complete)

@@ -10,6 +10,8 @@ use datafusion::parquet::errors::ParquetError;
 
 use crate::fallible::FallibleParts;
 use crate::value_failure::ValueFailure;
+#[cfg(feature = "workers")]
+use crate::workers::failure::{FailureKind, WorkerFailure};
 
 /// Why a query failed, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,45 @@ pub enum Error {
     /// Computing failed while the query ran.
     #[error("the query failed: {0}")]
     Run(String),
+    /// A worker cannot be reached, or failed, and no other did its work.
+    #[error("the worker {url} failed: {reason}")]
+    WorkerFailed {
+        /// Which one.
+        url: String,
+        /// What is known of it.
+        reason: String,
+    },
+    /// A worker wants another token.
+    #[error("the worker {url} refuses the query: {reason}")]
+    WorkerRefused {
+        /// Which one.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
+    /// A worker is of another version, or serves another lake.
+    #[error("the worker {url} refuses the query: {reason}")]
+    WorkerUnfit {
+        /// Which one.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
+    /// An address, a token or a certificate of workers cannot be used.
+    #[error("{0}")]
+    WorkerSetting(String),
+}
+
+#[cfg(feature = "workers")]
+impl From<WorkerFailure> for Error {
+    fn from(failure: WorkerFailure) -> Self {
+        let WorkerFailure { kind, url, reason } = failure;
+        match kind {
+            FailureKind::Failed => Self::WorkerFailed { url, reason },
+            FailureKind::Refused => Self::WorkerRefused { url, reason },
+            FailureKind::Unfit => Self::WorkerUnfit { url, reason },
+        }
+    }
 }
 
 /// Whether an error is about one table, which cannot be read; others can.
@@ -65,6 +106,12 @@ pub(crate) fn is_of_table(error: &copilot_lake_writer::Error) -> bool {
 }
 
 impl Error {
+    /// A token that no request can carry.
+    #[cfg(feature = "workers")]
+    pub(crate) fn invalid_token() -> Self {
+        Self::WorkerSetting("the token of the workers has characters that no header can have".to_owned())
+    }
+
     /// An error from before the first file is read. `parts` are those of the query that can fail.
     pub(crate) fn planning(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> Self {
         Self::of_table(error).unwrap_or_else(|| Self::of_text(error, parts))
@@ -115,6 +162,10 @@ impl Error {
     pub(crate) fn running(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> Self {
         if let Some(error) = Self::of_table(error) {
             return error;
+        }
+        #[cfg(feature = "workers")]
+        if let Some(failure) = WorkerFailure::in_error(error) {
+            return failure.into();
         }
         match root(error) {
             DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {

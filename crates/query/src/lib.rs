@@ -5,6 +5,7 @@
 
 mod division;
 mod duckdb;
+mod engine;
 mod error;
 mod fallible;
 mod functions;
@@ -19,6 +20,8 @@ mod statement;
 mod text_parameters;
 mod time_text;
 mod value_failure;
+#[cfg(feature = "workers")]
+mod workers;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
@@ -27,6 +30,12 @@ pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
 pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
 pub use text_parameters::TextParameters;
+#[cfg(feature = "workers")]
+pub use workers::{
+    channels::worker_url,
+    client::{WorkerAccess, Workers},
+    server::{WorkerServer, WorkerTls},
+};
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,6 @@ use copilot_lake_tables::{TABLES, Table, Week};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
@@ -22,6 +20,7 @@ use object_store::ObjectStore;
 use url::Url;
 
 use crate::division::FloatDivision;
+use crate::engine::{self, MEMORY};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
 use crate::functions::{JsonOperators, functions};
@@ -30,9 +29,8 @@ use crate::one_row::JoinWithOneRow;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
 use crate::statement::{Headings, is_show_tables, write_out};
 use crate::time_text::WrittenOutTimes;
-
-/// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
-const MEMORY: usize = 2 << 30;
+#[cfg(feature = "workers")]
+use crate::workers::client::Workers;
 
 /// The most partitions of a query in a session over chosen files.
 const PARTITIONS: usize = 4;
@@ -68,6 +66,14 @@ impl Session {
     pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
         let session = Self::of_tables(files(lake).await, lake.store(), params, MEMORY)?;
         session.register_views().await
+    }
+
+    /// The session with workers that compute its queries.
+    #[cfg(feature = "workers")]
+    pub fn on(self, workers: &Workers) -> Result<Self, Error> {
+        let state = workers.distribute(self.context.state());
+        let state = state.map_err(|error| Error::running(&error, FallibleParts::default))?;
+        Ok(Self { context: SessionContext::new_with_state(state) })
     }
 
     /// A session without views, which have to be registered, and with that much memory before queries spill, over the
@@ -251,30 +257,12 @@ async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilo
 
 fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
-    let options = config.options_mut();
-    // Plain strings everywhere, so that results have the types that the tables declare.
-    options.execution.parquet.schema_force_view_types = false;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    // Most columns are decoded only where the condition on another one is met: events are filtered by kind.
-    options.execution.parquet.pushdown_filters = true;
-    // Nanoseconds, the default, end in the year 2262.
-    options.execution.parquet.coerce_int96 = Some("us".to_owned());
-    // The zone of casts from an instant to a date or a text; local times come from timezone().
-    options.execution.time_zone = Some("UTC".to_owned());
-    // A shipped query keeps its order when it is read as a table, as in DuckDB.
-    options.sql_parser.enable_subquery_sort_elimination = false;
-    // As in DuckDB, whatever the direction.
-    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    // What each sort keeps for merging, in every partition: a query has several.
-    let partitions = options.execution.target_partitions.max(1);
-    let kept = &mut options.execution.sort_spill_reservation_bytes;
-    *kept = (*kept).min(memory / 16 / partitions);
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
+    engine::set_options(config.options_mut(), memory);
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);
     let state = SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(runtime)
+        .with_runtime_env(engine::runtime(memory)?)
         .with_default_features()
         .with_optimizer_rules(rules)
         .build();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::workers::WorkersArgs;
+
 /// Flags of `report`.
 #[derive(clap::Args)]
 #[command(
@@ -16,4 +18,6 @@ pub(crate) struct ReportArgs {
     /// Quote the latest thumbs-down: what people wrote, had asked and were answered.
     #[arg(long)]
     pub(crate) with_text: bool,
+    #[command(flatten)]
+    pub(crate) workers: WorkersArgs,
 }

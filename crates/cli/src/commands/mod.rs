@@ -11,6 +11,8 @@ pub(crate) mod demo;
 mod dictionary;
 #[cfg(feature = "demo")]
 pub(crate) mod emulator;
+#[cfg(feature = "query")]
+pub(crate) mod engine;
 pub(crate) mod extract;
 mod lake;
 pub(crate) mod maintain;
@@ -27,3 +29,5 @@ pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod tables;
 mod views;
+#[cfg(feature = "workers")]
+pub(crate) mod worker;

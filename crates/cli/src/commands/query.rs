@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views};
+use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Shipped, VIEWS, duckdb_views};
 use copilot_lake_writer::{Error, Lake, READ_ATTEMPTS, StoredFile, shown_location};
 use futures::TryStreamExt;
 use url::Url;
 
 use crate::args::{GlobalArgs, QueryArgs};
+use crate::commands::engine::Engine;
 use crate::commands::lake;
 use crate::commands::outdated::expect_outdated;
 use crate::commands::parameters::Taken;
@@ -50,8 +51,9 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
         let text = duckdb_views(&lake, views).await?;
         return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
     }
+    let engine = Engine::connect(&args.workers, &config, &lake).await?;
     if args.explain {
-        let text = Session::open(&lake, &params).await?.explain(&question.sql).await?;
+        let text = engine.open(&lake, &params).await?.explain(&question.sql).await?;
         let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }
@@ -60,7 +62,8 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     let rights = settings::file_rights(&config);
     let newest_first = question.shipped.is_some();
     let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights, newest_first };
-    let rows = print((&lake, &params), &question.sql, target, options).await?;
+    let rows = print((&engine, &lake, &params), &question.sql, target, options).await?;
+    engine.warn_of_failures(console);
     if rows == 0 && is_seen {
         console.info("no rows");
     }
@@ -70,12 +73,12 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
 
 /// Writes a query's result as it is computed. Returns the number of rows written.
 pub(crate) async fn print(
-    (lake, params): (&Lake, &BTreeMap<String, String>),
+    (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
     sql: &str,
     target: ResultTarget,
     options: ResultOptions,
 ) -> Result<usize> {
-    let mut rows = result_of((lake, params), sql).await?;
+    let mut rows = result_of((engine, lake, params), sql).await?;
     let unwritten = target.unwritten();
     let mut output = ResultWriter::begin(target, options, &rows.schema)?;
     let (mut count, mut attempts) = (0, 1);
@@ -90,7 +93,7 @@ pub(crate) async fn print(
         }
         // Nothing of the result is written: it begins again with the newest version.
         attempts += 1;
-        match result_of((lake, params), sql).await {
+        match result_of((engine, lake, params), sql).await {
             Ok(newest) => rows = newest,
             Err(error) => break Err(error),
         }
@@ -107,8 +110,11 @@ pub(crate) async fn print(
     }
 }
 
-async fn result_of((lake, params): (&Lake, &BTreeMap<String, String>), sql: &str) -> Result<ResultRows> {
-    Ok(Session::open(lake, params).await?.rows(sql).await?)
+async fn result_of(
+    (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
+    sql: &str,
+) -> Result<ResultRows> {
+    Ok(engine.open(lake, params).await?.rows(sql).await?)
 }
 
 async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritten): (&mut usize, &str)) -> Result<()> {

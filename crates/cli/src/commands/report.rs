@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::Session;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{FileRights, Lake, reread};
 
 use crate::args::{GlobalArgs, ReportArgs};
+use crate::commands::engine::Engine;
 use crate::commands::lake;
 use crate::commands::outdated::expect_outdated;
 use crate::config::{Config, moment, settings};
@@ -24,19 +24,27 @@ pub(crate) async fn run_report(args: ReportArgs, global: GlobalArgs, console: &C
     let now = moment::written_at(environment::source_date_epoch().as_deref())?;
     let config = Config::from_flags(global)?;
     let lake = lake::existing(&config).await?;
-    let size = write(&lake, &args.output, args.with_text, settings::file_rights(&config), now).await?;
+    let engine = Engine::connect(&args.workers, &config, &lake).await?;
+    let size = write((&engine, &lake), &args.output, args.with_text, settings::file_rights(&config), now).await?;
+    engine.warn_of_failures(console);
     console.info(&format!("wrote {} ({})", args.output.display(), bytes(size)));
     console.debug(&format!("in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// Writes the page of a lake. Returns its size.
-pub(crate) async fn write(lake: &Lake, path: &Path, with_text: bool, rights: FileRights, now: Instant) -> Result<u64> {
+pub(crate) async fn write(
+    (engine, lake): (&Engine, &Lake),
+    path: &Path,
+    with_text: bool,
+    rights: FileRights,
+    now: Instant,
+) -> Result<u64> {
     // A file that cannot be written shows before the queries run.
     let (mut file, name) = output_file::create(path, rights)?;
     let compute = || async {
         let period = Period::of_lake(lake, now).await?;
-        let session = Session::open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
+        let session = engine.open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
         Ok::<_, anyhow::Error>(page(&Figures::of_lake(&session, with_text).await?, period, now))
     };
     let page = reread(compute, |error| expect_outdated(lake, error)).await?;

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::effective::Config;
+#[cfg(feature = "workers")]
+use super::key::WORKERS_TOKEN_FILE;
 use super::key::{
     CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_SECRET, CLIENT_SECRET_FILE, variable_name,
 };
@@ -10,8 +12,13 @@ use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
 
 /// The keys whose files are secrets.
-const SECRET_FILES: [&str; 3] =
-    [CLIENT_SECRET_FILE.name, CLIENT_CERTIFICATE_FILE.name, CLIENT_CERTIFICATE_PASSWORD_FILE.name];
+const SECRET_FILES: &[&str] = &[
+    CLIENT_SECRET_FILE.name,
+    CLIENT_CERTIFICATE_FILE.name,
+    CLIENT_CERTIFICATE_PASSWORD_FILE.name,
+    #[cfg(feature = "workers")]
+    WORKERS_TOKEN_FILE.name,
+];
 
 /// Where the options of stores are.
 const LAKE_OPTIONS: &str = "lake.options.";

@@ -92,8 +92,8 @@ impl ConfigKey {
 }
 
 /// Names of keys whose files are secrets, or whose URL may hold one.
-const SECRET_KEYS: [&str; 4] =
-    ["client_secret_file", "client_certificate_file", "client_certificate_password_file", "proxy"];
+const SECRET_KEYS: [&str; 5] =
+    ["client_secret_file", "client_certificate_file", "client_certificate_password_file", "proxy", "token_file"];
 
 /// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
@@ -207,6 +207,13 @@ pub(crate) static GRAPH_APP_CLASSES: ConfigKey = ConfigKey::new(GRAPH, "app_clas
 pub(crate) static GRAPH_MODEL: ConfigKey =
     ConfigKey::new(GRAPH, "model", ValueKind::Text).doc("The billing model, passed to the service unchanged");
 
+#[cfg(feature = "workers")]
+pub(crate) static WORKERS_TOKEN: ConfigKey = ConfigKey::new(&["workers"], "token", ValueKind::Secret)
+    .doc("What workers and their clients share; a file or the environment is a safer place");
+#[cfg(feature = "workers")]
+pub(crate) static WORKERS_TOKEN_FILE: ConfigKey =
+    ConfigKey::new(&["workers"], "token_file", ValueKind::Path).doc("The file that holds the workers' token");
+
 /// Every key, in the order in which the documentation lists them.
 pub(crate) static KEYS: &[&ConfigKey] = &[
     &LAKE_URL,
@@ -241,6 +248,10 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
     &GRAPH_OVERLAP,
     &GRAPH_APP_CLASSES,
     &GRAPH_MODEL,
+    #[cfg(feature = "workers")]
+    &WORKERS_TOKEN,
+    #[cfg(feature = "workers")]
+    &WORKERS_TOKEN_FILE,
 ];
 
 /// The documentation of the supported keys, as indented lines.

@@ -12,6 +12,7 @@ pub(crate) mod moment;
 mod network;
 mod required;
 pub(crate) mod secrecy;
+mod secret;
 mod setting;
 pub(crate) mod settings;
 mod sign_in;
@@ -20,6 +21,8 @@ mod store;
 mod tests;
 pub(crate) mod text_file;
 mod value;
+#[cfg(feature = "workers")]
+pub(crate) mod workers;
 
 pub(crate) use effective::Config;
 #[cfg(any(feature = "demo", test))]

@@ -12,6 +12,7 @@ use super::key::{
     CLIENT_SECRET_FILE, ConfigKey, METHOD, TENANT_ID, variable_name,
 };
 use super::required::{text, url};
+use super::secret;
 use super::setting::Setting;
 use super::text_file;
 use super::value::ConfigValue;
@@ -115,42 +116,12 @@ fn shared(section: &str) -> &str {
     if key::entry(section).is_some() { section } else { "auth" }
 }
 
-/// The secret, given directly or in a file; the setting with the higher precedence wins.
+/// The application's secret.
 fn client_secret(config: &Config, section: &str) -> Result<Secret> {
-    let named = format!("{}.client_secret", shared(section));
-    for section in CLIENT_SECRET.lookup(section) {
-        let secret = config.setting_only_in(section, &CLIENT_SECRET);
-        let file = config.setting_only_in(section, &CLIENT_SECRET_FILE);
-        let take_file = match (secret, file) {
-            (None, None) => continue,
-            (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
-                return Err(usage(format!(
-                    "`{section}.client_secret` and `{section}.client_secret_file` are both set, {}",
-                    file.origin
-                ))
-                .hint("keep one of them")
-                .into());
-            }
-            (Some(secret), Some(file)) => file.origin.rank() > secret.origin.rank(),
-            (secret, _) => secret.is_none(),
-        };
-        match if take_file { file } else { secret } {
-            Some(Setting { value: ConfigValue::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
-            Some(Setting { value: ConfigValue::Path(path), origin }) => {
-                let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
-                let hint = format!("put only the secret into a file that this user can read, and name it in `{name}`");
-                let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
-                let text = text.trim();
-                if text.is_empty() {
-                    return Err(usage(format!("the file of `{name}` is empty, {origin}"))
-                        .hint("put only the secret into it")
-                        .into());
-                }
-                return Ok(Secret::new(text));
-            }
-            _ => {}
-        }
+    if let Some(text) = secret::text(config, section, &CLIENT_SECRET, &CLIENT_SECRET_FILE)? {
+        return Ok(Secret::new(text));
     }
+    let named = format!("{}.client_secret", shared(section));
     Err(usage(format!("`{named}` is not set"))
         .hint(format!("set {}, or name the file that holds it in {named}_file", variable_name(&named)))
         .into())

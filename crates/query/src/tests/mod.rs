@@ -8,3 +8,5 @@ mod materialized;
 mod questions;
 mod sessions;
 mod statements;
+#[cfg(feature = "workers")]
+mod workers;

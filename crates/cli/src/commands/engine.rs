@@ -1,0 +1,62 @@
+//! What computes queries: this process, or workers.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use copilot_lake_query::{Error, Session};
+use copilot_lake_writer::Lake;
+
+use crate::args::WorkersArgs;
+use crate::config::Config;
+use crate::output::console::Console;
+
+/// What computes the queries of a command: this process by default.
+#[derive(Default)]
+pub(crate) struct Engine {
+    #[cfg(feature = "workers")]
+    workers: Option<copilot_lake_query::Workers>,
+}
+
+impl Engine {
+    /// The workers that the flags name, or this process.
+    #[cfg(feature = "workers")]
+    pub(crate) async fn connect(args: &WorkersArgs, config: &Config, lake: &Lake) -> Result<Self> {
+        use crate::config::workers::access;
+        use copilot_lake_query::Workers;
+
+        if args.workers.is_empty() {
+            return Ok(Self::default());
+        }
+        Ok(Self { workers: Some(Workers::connect(args.workers.clone(), lake, &access(config)?).await?) })
+    }
+
+    #[cfg(not(feature = "workers"))]
+    pub(crate) async fn connect(_: &WorkersArgs, _: &Config, _: &Lake) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    /// A session over the lake as it is now.
+    pub(crate) async fn open(&self, lake: &Lake, params: &BTreeMap<String, String>) -> Result<Session, Error> {
+        let session = Session::open(lake, params).await?;
+        #[cfg(feature = "workers")]
+        if let Some(workers) = &self.workers {
+            return session.on(workers);
+        }
+        Ok(session)
+    }
+
+    /// Warns of workers whose work others did.
+    pub(crate) fn warn_of_failures(&self, console: &Console) {
+        for failure in self.failures() {
+            console.warning(&format!("{failure}; the others did its work"));
+        }
+    }
+
+    fn failures(&self) -> Vec<Error> {
+        #[cfg(feature = "workers")]
+        if let Some(workers) = &self.workers {
+            return workers.failures();
+        }
+        Vec::new()
+    }
+}

@@ -1,0 +1,18 @@
+//! Queries over several machines, by `datafusion-distributed`: the client plans, workers read files, filter and group.
+//!
+//! A worker opens the lake by itself and is sent physical plans, never secrets. Nothing here knows SQL, views or
+//! parameters: [`crate::Session::on`] hands its state to `client`, which gives it another planner.
+//!
+//! - `client`: the workers of a session; `rerun`: what becomes of a query when one fails; `worker_set`: which are left.
+//! - `server`: a worker; `checked_service`: which requests it takes; `query_limit`: how many queries at a time.
+//! - `handshake`: what both sides must agree on; `channels`: connections; `failure`: errors that name a worker.
+
+pub(crate) mod channels;
+mod checked_service;
+pub(crate) mod client;
+pub(crate) mod failure;
+pub(crate) mod handshake;
+mod query_limit;
+mod rerun;
+pub(crate) mod server;
+mod worker_set;
