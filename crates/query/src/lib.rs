@@ -12,12 +12,14 @@ mod lake_table;
 mod materialized;
 mod one_row;
 mod parameter;
+mod part_rows;
 mod row_groups;
 mod session;
 mod shipped;
 mod statement;
 mod text_parameters;
 mod value_failure;
+mod week_parts;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
