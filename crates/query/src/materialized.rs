@@ -80,7 +80,7 @@ pub(crate) async fn parts_within(
     };
     let count = parts.len();
     let recipe = Arc::new(Recipe { lake: lake.clone(), groups, linked, label, older_rows, memory: limits.memory });
-    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok(recipe.part(part, at + 1 == count)));
+    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok::<_, Error>(recipe.part(part, at + 1 == count)));
     Ok(stream::iter(parts).boxed())
 }
 
@@ -131,9 +131,11 @@ impl Recipe {
         let mut stored = lake.files(view).await?;
         stored.retain(|file| !view.is_partitioned() || is_among(weeks, file.week));
         session.register_files(&groups.stored_name(), view, stored)?;
-        session.register_part(rows);
-        for (table, all, sql) in groups.part_rows_sql(self.older_rows) {
-            session.restrict(table, &all, &sql).await?;
+        if rows.leaves_out_some_of(sources) {
+            session.register_part(rows);
+            for (table, all, sql) in groups.part_rows_sql(self.older_rows) {
+                session.restrict(table, &all, &sql).await?;
+            }
         }
         session.register(shipped).await?;
         let rows = session.rows(&groups.fresh_sql(weeks, self.label.as_deref())).await?;

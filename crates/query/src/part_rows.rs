@@ -34,6 +34,11 @@ impl PartRows {
         ScalarUDF::new_from_impl(IsOfPart { rows: Arc::new(self), signature })
     }
 
+    /// Whether the files of these weeks have other rows, too.
+    pub(crate) fn leaves_out_some_of(&self, sources: &BTreeSet<Week>) -> bool {
+        self.shares > 1 || self.weeks.as_ref().is_some_and(|weeks| !sources.is_subset(weeks))
+    }
+
     fn has(&self, key: &str, week_start: Option<i32>) -> bool {
         let is_of_weeks = match (&self.weeks, week_start) {
             (Some(weeks), Some(day)) => weeks.contains(&Week::of_day(day)),
@@ -107,6 +112,8 @@ mod tests {
         let rows = PartRows { weeks, groups, ..PartRows::default() };
         assert!(rows.has("any", own) && rows.has("any", None) && rows.has("linked", other));
         assert!(!rows.has("any", other));
+        assert!(!rows.leaves_out_some_of(&BTreeSet::from([week])));
+        assert!(rows.leaves_out_some_of(&BTreeSet::from([week, week.next()])));
         let of_shares = |key: &str| {
             let of_share = |share: &u64| PartRows { share: *share, shares: 3, ..rows.clone() }.has(key, own);
             (0..3).filter(of_share).collect::<Vec<_>>()

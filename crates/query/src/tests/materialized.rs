@@ -103,7 +103,10 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
     // While few groups are of several weeks, only their rows are taken from other weeks.
     let limits = PartLimits { rows: 4, gathered_rows: 1, ..PartLimits::default() };
     let found = made(&lake, BTreeSet::from([week(&late)]), limits).await;
-    assert_eq!(found.into_iter().flatten().collect::<BTreeSet<_>>(), expected.into_iter().flatten().collect());
+    assert_eq!(
+        found.into_iter().flatten().collect::<BTreeSet<_>>(),
+        expected.into_iter().flatten().collect::<BTreeSet<_>>()
+    );
 }
 
 #[tokio::test]
