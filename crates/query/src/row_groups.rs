@@ -295,6 +295,9 @@ mod tests {
             assert!(table.layout().position(groups.time.0).is_some(), "{}", table.name);
             assert_eq!(groups.grouped.is_empty(), !table.is_partitioned(), "{}", table.name);
             assert_eq!(groups.stored.is_empty(), !table.is_partitioned(), "{}", table.name);
+            let sources = table.view_of().unwrap();
+            let is_read = |name: &str| sources.contains(&name) || name == groups.stored_name();
+            assert!(groups.keys.iter().all(|(name, _)| is_read(name)), "{}", table.name);
         }
     }
 

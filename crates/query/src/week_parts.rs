@@ -21,8 +21,8 @@ use crate::session::Session;
 pub(crate) struct PartLimits {
     /// Memory for sorts and aggregates before they spill to temporary files, and for joins, which do not.
     pub(crate) memory: usize,
-    /// Rows that are in memory together: of more, a part takes one share of the groups after the other. An aggregate
-    /// takes about 1 KiB for each, half of it outside of `memory` where texts are compared.
+    /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
+    /// but build sides of joins and windows do not.
     pub(crate) rows: u64,
     /// Rows of the weeks that are made together where too much hangs together for single weeks.
     pub(crate) gathered_rows: u64,
