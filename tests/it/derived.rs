@@ -12,8 +12,9 @@ use copilot_lake_tables::{CALENDAR, COPILOT_REQUEST, Table, Week, dataverse_tabl
 use copilot_lake_writer::{Lake, Scan, StoreOptions};
 use futures::TryStreamExt as _;
 
-use crate::harness::{World, of_table, package, python, text};
+use crate::harness::{World, is_soak, of_table, package, python, text};
 use crate::kill::kill_when;
+use crate::ledger::used;
 use crate::status;
 
 /// Four weeks of everything that views are made from; then rows that change, ratings of earlier weeks among them.
@@ -366,4 +367,17 @@ fn duckdb_computes_what_the_views_hold() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn views_of_large_weeks_are_made_in_little_memory() {
+    // Soaked, a week has more rows than are made at a time.
+    let rows = if is_soak() { 500_000 } else { 20_000 };
+    let scenario =
+        format!("clock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = {rows}\nweeks = 2");
+    let mut world = World::parse(&scenario).with_views();
+    world.keys.insert("dataverse.payloads".to_owned(), false.into());
+    let (mebibytes, _) = used(&world);
+    assert!(mebibytes <= 256, "{mebibytes} MiB");
+    world.check_views();
 }

@@ -28,7 +28,7 @@ fn files(world: &World) -> (usize, usize) {
 }
 
 /// The peak memory of a complete run, in MiB, and its duration in seconds.
-fn used(world: &World) -> (u64, f64) {
+pub(crate) fn used(world: &World) -> (u64, f64) {
     let begun = std::time::Instant::now();
     let run = world.command(&["extract", "-q"]);
     // Linux counts the memory of the process that starts another to that one's peak: here of a small one.

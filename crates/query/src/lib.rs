@@ -13,6 +13,7 @@ mod lake_table;
 mod materialized;
 mod one_row;
 mod parameter;
+mod part_rows;
 mod row_groups;
 mod session;
 mod shipped;
@@ -20,6 +21,7 @@ mod statement;
 mod text_parameters;
 mod time_text;
 mod value_failure;
+mod week_parts;
 #[cfg(feature = "workers")]
 mod workers;
 

@@ -2,39 +2,25 @@
 //!
 //! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many
 //! weeks are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part,
-//! each from the files of the weeks that it takes: joins hold their rows in memory.
+//! each from the files of the weeks that it takes, and a large week in shares of its groups: joins hold their rows in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch, is_not_null, is_null};
-use arrow::datatypes::{DataType, Date32Type, Int32Type};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, is_not_null, is_null};
+use arrow::datatypes::Date32Type;
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use copilot_lake_writer::Lake;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
-use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, StandIns};
+use crate::part_rows::PartRows;
+use crate::row_groups::RowGroups;
 use crate::session::Session;
 use crate::shipped;
-
-/// How much is made at a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PartLimits {
-    /// Memory for sorts and aggregates before they spill to temporary files, and for joins, which do not.
-    pub(crate) memory: usize,
-    /// Rows of the tables from which a part is made, unless one week takes more.
-    pub(crate) rows: u64,
-}
-
-impl Default for PartLimits {
-    fn default() -> Self {
-        Self { memory: 512 << 20, rows: 1_000_000 }
-    }
-}
+use crate::week_parts::{PartLimits, PartPlan, WeekPart, plan};
 
 /// Some of the stale weeks of a view, as they should be.
 pub struct FreshPart {
@@ -54,20 +40,6 @@ pub struct FreshBatch {
     pub rows: RecordBatch,
     /// The keys of stored rows that the view has no more; maybe none.
     pub removed: RecordBatch,
-}
-
-/// Memory that the key of a group takes while joins hold it, at most.
-const KEY_MEMORY: u64 = 256;
-
-/// Weeks in which a group has rows, by each of them.
-type WeekLinks = BTreeMap<Week, BTreeSet<Week>>;
-
-/// Weeks of a view that are made together.
-#[derive(Debug, PartialEq, Eq)]
-struct WeekPart {
-    weeks: BTreeSet<Week>,
-    /// The weeks whose rows it takes.
-    sources: BTreeSet<Week>,
 }
 
 /// What a materialized view lacks after the rows that it is made from have changed. `changed`: the weeks, by table, whose
@@ -97,206 +69,82 @@ pub(crate) async fn parts_within(
     let Some(groups) = RowGroups::of_view(view) else {
         return Err(Error::Run(format!("table {} is no view", view.name)));
     };
-    let (parts, label) = match view.is_partitioned() {
+    let PartPlan { parts, linked, label, older_rows } = match view.is_partitioned() {
         true => plan(lake, groups, changed, limits).await?,
-        false => (vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new() }], None),
+        false => PartPlan {
+            parts: vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new(), shares: 1 }],
+            linked: None,
+            label: None,
+            older_rows: 0,
+        },
     };
-    let (lake, count) = (lake.clone(), parts.len());
-    let parts = stream::iter(parts.into_iter().enumerate()).then(move |(at, part)| {
-        let (lake, label) = (lake.clone(), label.clone());
-        async move {
-            let made = make(&lake, groups, part, label.as_deref(), limits.memory).await?;
-            Ok::<_, Error>(FreshPart { is_last: at + 1 == count, ..made })
-        }
-    });
-    Ok(parts.boxed())
+    let count = parts.len();
+    let recipe = Arc::new(Recipe { lake: lake.clone(), groups, linked, label, older_rows, memory: limits.memory });
+    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok::<_, Error>(recipe.part(part, at + 1 == count)));
+    Ok(stream::iter(parts).boxed())
 }
 
-/// The parts in which the stale weeks of a view are made, and the SQL of its labels.
-async fn plan(
-    lake: &Lake,
+/// What the parts of a view are made by.
+struct Recipe {
+    lake: Lake,
     groups: &'static RowGroups,
-    changed: &BTreeMap<&'static str, BTreeSet<Week>>,
-    limits: PartLimits,
-) -> Result<(Vec<WeekPart>, Option<String>), Error> {
-    let view = groups.view;
-    let session = Session::over_files(lake, limits.memory, |_, _| true).await?;
-    session.register_files(&groups.stored_name(), view, lake.files(view).await?)?;
-    let label = match &groups.label {
-        Some(label) => Some(label_of(label, &session).await?),
-        None => None,
-    };
-    let mut stale: BTreeSet<Week> = changed.values().flatten().copied().collect();
-    if let Some(CrossWeekJoin { from, to }) = groups.cross_week_join
-        && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
-    {
-        stale.extend(lake.weeks(to).await?);
-    }
-    if let Some(StandIns { table, weeks: of_rows }) = &groups.stand_ins
-        && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
-    {
-        stale.extend(weeks(&session, of_rows).await?);
-    }
-    let mut all = BTreeSet::from_iter(lake.weeks(view).await?);
-    let mut rows = BTreeMap::<Week, u64>::new();
-    for table in view.view_of().into_iter().flatten().filter_map(|name| copilot_lake_tables::table(name)) {
-        for file in lake.files(table).await? {
-            if let Some(week) = file.week {
-                all.insert(week);
-                *rows.entry(week).or_default() += file.rows;
-            }
-        }
-    }
-    let mut links = WeekLinks::new();
-    if stale.is_superset(&all) {
-        // A first run of few rows is made at once, whatever hangs together.
-        if rows.values().sum::<u64>() > limits.rows {
-            add_links(&mut links, groups, &session, None).await?;
-        }
-    } else if !stale.is_empty() {
-        // The keys of few weeks are held in memory; of many, the groups of several weeks are counted out.
-        let are_few = |weeks: &BTreeSet<Week>| {
-            let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
-            keys.saturating_mul(KEY_MEMORY) <= limits.memory as u64 / 2
-        };
-        let of_stale = are_few(&stale).then_some(&stale);
-        add_links(&mut links, groups, &session, of_stale).await?;
-        let mut more: BTreeSet<Week> = stale.iter().filter_map(|week| links.get(week)).flatten().copied().collect();
-        more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
-        if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
-            more.extend(weeks(&session, &sql).await?);
-        }
-        more.retain(|week| !stale.contains(week));
-        // What is made there takes the rows of its other groups, too.
-        if of_stale.is_some() && !more.is_empty() {
-            add_links(&mut links, groups, &session, are_few(&more).then_some(&more)).await?;
-        }
-        stale.extend(more);
-    }
-    // The newest weeks are asked for most.
-    let of_sources = changed.iter().filter(|(table, _)| **table != view.name);
-    let of_sources: BTreeSet<Week> = of_sources.flat_map(|(_, weeks)| weeks).copied().collect();
-    let (last, first): (Vec<_>, Vec<_>) = stale.into_iter().rev().partition(|week| of_sources.contains(week));
-    Ok((divide(first.into_iter().chain(last), &links, &rows, limits.rows), label))
-}
-
-/// Divides weeks into parts, in order. `rows`: how many each week has in the tables that are read.
-fn divide(
-    weeks: impl IntoIterator<Item = Week>,
-    links: &WeekLinks,
-    rows: &BTreeMap<Week, u64>,
-    limit: u64,
-) -> Vec<WeekPart> {
-    let count = |weeks: &BTreeSet<Week>| weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
-    let mut parts: Vec<WeekPart> = Vec::new();
-    for week in weeks {
-        let own: BTreeSet<Week> = links.get(&week).into_iter().flatten().copied().chain([week]).collect();
-        if let Some(part) = parts.last_mut() {
-            let sources: BTreeSet<Week> = part.sources.union(&own).copied().collect();
-            let together: BTreeSet<Week> = part.weeks.iter().copied().chain([week]).collect();
-            // Where everything hangs together, weeks that take nothing more are not made by themselves.
-            let is_small = count(&sources) <= limit || sources.len() == part.sources.len();
-            if is_small && count(&together) <= limit {
-                *part = WeekPart { weeks: together, sources };
-                continue;
-            }
-        }
-        parts.push(WeekPart { weeks: BTreeSet::from([week]), sources: own });
-    }
-    parts
-}
-
-/// The SQL of the label of a code.
-async fn label_of(label: &CodeLabel, session: &Session) -> Result<String, Error> {
-    let (_, batches) = session.sql(label.known).await?;
-    let mut cases = String::new();
-    for batch in &batches {
-        let codes = batch.column(0).as_primitive::<Int32Type>();
-        let labels = text(batch.column(1))?;
-        let labels = labels.as_string::<i32>();
-        for row in (0..batch.num_rows()).filter(|row| codes.is_valid(*row) && labels.is_valid(*row)) {
-            let _ = write!(cases, " WHEN {} THEN '{}'", codes.value(row), labels.value(row).replace('\'', "''"));
-        }
-    }
-    Ok(match cases.is_empty() {
-        true => "CAST(NULL AS VARCHAR)".to_owned(),
-        false => format!("CASE {}{cases} END", label.code),
-    })
-}
-
-/// Adds what these weeks hang together with, or all weeks. Only keys and weeks are read.
-async fn add_links(
-    links: &mut WeekLinks,
-    groups: &RowGroups,
-    session: &Session,
-    weeks: Option<&BTreeSet<Week>>,
-) -> Result<(), Error> {
-    let (mut group, mut of_group) = (String::new(), BTreeSet::new());
-    let mut rows = session.rows(&groups.links_sql(weeks)).await?;
-    while let Some(batch) = rows.batches.try_next().await? {
-        let keys = text(batch.column(0))?;
-        let weeks = batch.column(1).as_primitive::<Date32Type>();
-        for (row, key) in keys.as_string::<i32>().iter().enumerate() {
-            let key = key.unwrap_or_default();
-            if key != group {
-                link(links, &std::mem::take(&mut of_group));
-                key.clone_into(&mut group);
-            }
-            if weeks.is_valid(row) {
-                of_group.insert(Week::of_day(weeks.value(row)));
-            }
-        }
-    }
-    link(links, &of_group);
-    Ok(())
-}
-
-/// Adds the weeks of a group.
-fn link(links: &mut WeekLinks, of_group: &BTreeSet<Week>) {
-    for week in of_group {
-        links.entry(*week).or_default().extend(of_group);
-    }
-}
-
-/// The weeks that a text selects.
-async fn weeks(session: &Session, sql: &str) -> Result<BTreeSet<Week>, Error> {
-    let (_, batches) = session.sql(sql).await?;
-    let days = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Date32Type>().iter().flatten());
-    Ok(days.map(Week::of_day).collect())
-}
-
-/// A column of text.
-fn text(column: &ArrayRef) -> Result<ArrayRef, Error> {
-    cast(column, &DataType::Utf8).map_err(|error| Error::Run(error.to_string()))
-}
-
-/// Makes a part of a view, from the files of the weeks that it takes.
-async fn make(
-    lake: &Lake,
-    groups: &'static RowGroups,
-    WeekPart { weeks, sources }: WeekPart,
-    label: Option<&str>,
+    /// The keys of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    linked: Option<Arc<HashSet<String>>>,
+    label: Option<String>,
+    older_rows: i64,
     memory: usize,
-) -> Result<FreshPart, Error> {
-    let view = groups.view;
-    let Some(shipped) = shipped::view(view.name) else {
-        return Err(Error::Run(format!("view {} is not shipped", view.name)));
-    };
-    let is_everywhere =
-        |table: &Table| !view.is_partitioned() || groups.cross_week_join.is_some_and(|join| join.from == table.name);
-    let is_among = |weeks: &BTreeSet<Week>, week: Option<Week>| week.is_none_or(|week| weeks.contains(&week));
-    let session =
-        Session::over_files(lake, memory, |table, week| is_everywhere(table) || is_among(&sources, week)).await?;
-    session.register(shipped).await?;
-    let mut stored = lake.files(view).await?;
-    stored.retain(|file| !view.is_partitioned() || is_among(&weeks, file.week));
-    session.register_files(&groups.stored_name(), view, stored)?;
-    let rows = session.rows(&groups.fresh_sql(&weeks, label)).await?;
-    let batches = rows
-        .batches
-        .map(move |batch| split(view, &batch?))
-        .map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Error>)));
-    Ok(FreshPart { weeks, is_last: false, batches: batches.try_flatten().boxed() })
+}
+
+impl Recipe {
+    /// A part, whose shares are made one after the other while its rows are read.
+    fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares }: WeekPart, is_last: bool) -> FreshPart {
+        let (recipe, own, sources) = (Arc::clone(self), Arc::new(weeks.clone()), Arc::new(sources));
+        let batches = stream::iter(0..shares).then(move |share| {
+            let (recipe, own, sources) = (Arc::clone(&recipe), Arc::clone(&own), Arc::clone(&sources));
+            async move {
+                let groups = recipe.linked.clone().unwrap_or_default();
+                let weeks = recipe.linked.is_some().then(|| Arc::clone(&own));
+                recipe.share(&own, &sources, PartRows { weeks, groups, share, shares }).await
+            }
+        });
+        FreshPart { weeks, is_last, batches: batches.try_flatten().boxed() }
+    }
+
+    /// Makes these rows of the weeks of a part, from the files of the weeks that it takes.
+    async fn share(
+        &self,
+        weeks: &BTreeSet<Week>,
+        sources: &BTreeSet<Week>,
+        rows: PartRows,
+    ) -> Result<BoxStream<'static, Result<FreshBatch, Error>>, Error> {
+        let Self { lake, groups, .. } = self;
+        let view = groups.view;
+        let Some(shipped) = shipped::view(view.name) else {
+            return Err(Error::Run(format!("view {} is not shipped", view.name)));
+        };
+        let is_everywhere = |table: &Table| {
+            !view.is_partitioned() || groups.cross_week_join.is_some_and(|join| join.from == table.name)
+        };
+        let is_among = |weeks: &BTreeSet<Week>, week: Option<Week>| week.is_none_or(|week| weeks.contains(&week));
+        let is_read = |table: &Table, week| is_everywhere(table) || is_among(sources, week);
+        let session = Session::over_files(lake, self.memory, is_read).await?;
+        let mut stored = lake.files(view).await?;
+        stored.retain(|file| !view.is_partitioned() || is_among(weeks, file.week));
+        session.register_files(&groups.stored_name(), view, stored)?;
+        if rows.leaves_out_some_of(sources) {
+            session.register_part(rows);
+            for (table, all, sql) in groups.part_rows_sql(self.older_rows) {
+                session.restrict(table, &all, &sql).await?;
+            }
+        }
+        session.register(shipped).await?;
+        let rows = session.rows(&groups.fresh_sql(weeks, self.label.as_deref())).await?;
+        let batches = rows
+            .batches
+            .map(move |batch| split(view, &batch?))
+            .map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Error>)));
+        Ok(batches.try_flatten().boxed())
+    }
 }
 
 /// Tells the rows of a batch by week, and apart from keys of rows that are no more.
@@ -344,36 +192,4 @@ fn split(view: &'static Table, batch: &RecordBatch) -> Result<Vec<FreshBatch>, E
         parts.push(FreshBatch { week: None, rows: rows.slice(0, 0), removed });
     }
     Ok(parts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The week with that number, from 2025-06-01 on.
-    fn week(number: i32) -> Week {
-        Week::of_day(Week::parse("2025-06-01").unwrap().start_days() + 7 * number)
-    }
-
-    fn weeks(numbers: &[i32]) -> BTreeSet<Week> {
-        numbers.iter().map(|number| week(*number)).collect()
-    }
-
-    #[test]
-    fn weeks_are_made_together_while_they_take_few_rows() {
-        let rows: BTreeMap<Week, u64> = (0..6).map(|number| (week(number), 10)).collect();
-        let mut links = WeekLinks::new();
-        link(&mut links, &weeks(&[0, 3]));
-        let part = |of: &[i32], sources: &[i32]| WeekPart { weeks: weeks(of), sources: weeks(sources) };
-        let of = |numbers: &[i32], limit| divide(numbers.iter().map(|number| week(*number)), &links, &rows, limit);
-        assert_eq!(of(&[5, 4, 3], 40), [part(&[5, 4, 3], &[5, 4, 3, 0])]);
-        assert_eq!(of(&[5, 4, 3], 30), [part(&[5, 4], &[5, 4]), part(&[3], &[3, 0])]);
-        assert_eq!(of(&[5, 4], 5), [part(&[5], &[5]), part(&[4], &[4])], "a week is the least");
-        assert!(of(&[], 40).is_empty());
-        // Where everything hangs together each part reads everything: there are as few as may be.
-        link(&mut links, &weeks(&[0, 1, 2, 3, 4, 5]));
-        let everything = divide((0..6).map(week), &links, &rows, 30);
-        let all = [0, 1, 2, 3, 4, 5];
-        assert_eq!(everything, [part(&[0, 1, 2], &all), part(&[3, 4, 5], &all)]);
-    }
 }

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use copilot_lake_tables::{CALENDAR, COPILOT_INTERACTION, COPILOT_REQUEST, M365_TURN, Origin, Table, WEEK_START, Week};
 
+use crate::part_rows::PartRows;
+
 /// How the rows of a view hang together.
 pub(crate) struct RowGroups {
     pub(crate) view: &'static Table,
@@ -15,6 +17,11 @@ pub(crate) struct RowGroups {
     /// SQL of the same for the stored rows, with `first_week` and `last_week`: those of the first and the last row that they
     /// were made from.
     stored: &'static str,
+    /// SQL of the key of a row's group, by table; other tables are read as a whole. `older_rows` is what
+    /// [`RowGroups::older_rows`] counts.
+    keys: &'static [(&'static str, &'static str)],
+    /// SQL of how many rows make those without a request one group.
+    pub(crate) older_rows: Option<&'static str>,
     /// A join whose rows may be of different weeks.
     pub(crate) cross_week_join: Option<CrossWeekJoin>,
     /// Rows for which one of any week may stand.
@@ -69,16 +76,40 @@ macro_rules! older_rows {
     };
 }
 
+/// SQL of the group of a row of the stores, of which a newer one has that id. Both are null on rows that are no requests.
+macro_rules! request_group {
+    ($id:literal) => {
+        concat!(
+            "coalesce(nullif(msdyn_scenariorequestid, ''), CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || ",
+            $id,
+            " END)"
+        )
+    };
+}
+
+/// SQL of the group of a stored request.
+macro_rules! stored_request_group {
+    () => {
+        "coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END)"
+    };
+}
+
+/// SQL of the group of a turn, with an id of the turn.
+macro_rules! turn_group {
+    ($id:literal) => {
+        concat!("user_id || '/' || session_id || '/' || ", $id)
+    };
+}
+
 /// The views. Rows without a request may be the same interaction as one of the other store, whatever its week: while the
 /// older store has such rows, all of them are one group. A join holds the side that is written first in memory.
 static VIEWS: &[RowGroups] = &[
     RowGroups {
         view: &COPILOT_REQUEST,
         grouped: concat!(
-            "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
-                      CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
-               week_start \
-             FROM ",
+            "SELECT ",
+            request_group!("id"),
+            " AS group_key, week_start FROM ",
             older_rows!(),
             " CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
                           FROM msdyn_copilotevent \
@@ -90,12 +121,19 @@ static VIEWS: &[RowGroups] = &[
              SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''"
         ),
         stored: concat!(
-            "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
-               week_start, first_week, last_week \
-             FROM ",
+            "SELECT ",
+            stored_request_group!(),
+            " AS group_key, week_start, first_week, last_week FROM ",
             older_rows!(),
             " CROSS JOIN stored_copilot_request"
         ),
+        keys: &[
+            ("msdyn_copilotevent", request_group!("msdyn_copiloteventid")),
+            ("msdyn_copilotinteraction", request_group!("CAST(NULL AS VARCHAR)")),
+            ("transcript_message", "request_id"),
+            ("stored_copilot_request", stored_request_group!()),
+        ],
+        older_rows: Some(concat!("SELECT older_rows FROM ", older_rows!())),
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
         stand_ins: Some(StandIns {
             table: "msdyn_copilotinteraction",
@@ -123,11 +161,21 @@ static VIEWS: &[RowGroups] = &[
     },
     RowGroups {
         view: &M365_TURN,
-        grouped: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start \
-                  FROM ai_interaction WHERE request_id <> ''",
-        stored: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start, \
-                   week_start AS first_week, last_week \
-                 FROM stored_m365_turn",
+        grouped: concat!(
+            "SELECT ",
+            turn_group!("request_id"),
+            " AS group_key, week_start FROM ai_interaction WHERE request_id <> ''"
+        ),
+        stored: concat!(
+            "SELECT ",
+            turn_group!("request_id"),
+            " AS group_key, week_start, week_start AS first_week, last_week FROM stored_m365_turn"
+        ),
+        keys: &[
+            ("ai_interaction", turn_group!("coalesce(nullif(request_id, ''), 'interaction:' || interaction_id)")),
+            ("stored_m365_turn", turn_group!("request_id")),
+        ],
+        older_rows: None,
         cross_week_join: None,
         stand_ins: None,
         label: None,
@@ -137,6 +185,8 @@ static VIEWS: &[RowGroups] = &[
         view: &CALENDAR,
         grouped: "",
         stored: "",
+        keys: &[],
+        older_rows: None,
         cross_week_join: None,
         stand_ins: None,
         label: None,
@@ -155,13 +205,30 @@ impl RowGroups {
         format!("stored_{}", self.view.name)
     }
 
-    /// The groups that have rows in these weeks, or else those that have rows in several weeks, in order, with all weeks in
-    /// which they have rows. Also those of which only stored rows know that they had rows there. The keys of these groups
-    /// are held in memory: those of several weeks are few.
+    /// SQL of the rows of a part, by table, out of the table of the second name. `older_rows`: what
+    /// [`RowGroups::older_rows`] counts in the whole lake.
+    pub(crate) fn part_rows_sql(&self, older_rows: i64) -> impl Iterator<Item = (&'static str, String, String)> {
+        self.keys.iter().map(move |(table, key)| {
+            let (all, is_of_part) = (format!("all_{table}"), PartRows::FUNCTION);
+            let sql = format!(
+                "SELECT row_of.* FROM (SELECT CAST({older_rows} AS BIGINT) AS older_rows) AS older \
+                 CROSS JOIN {all} AS row_of WHERE {is_of_part}({key}, {WEEK_START})"
+            );
+            (*table, all, sql)
+        })
+    }
+
+    /// The groups of a share that have rows in these weeks, or else all groups that have rows in several weeks, in order,
+    /// with all weeks in which they have rows, and how many there. Also those of which only stored rows know that they had
+    /// rows there. The keys of these groups are held in memory: those of several weeks are few.
     pub(crate) fn links_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
         let Self { grouped, stored, .. } = self;
         let chosen = match weeks {
-            Some(weeks) => format!("WHERE week_start IN ({}) GROUP BY group_key", listed(weeks)),
+            Some(weeks) => format!(
+                "WHERE week_start IN ({}) AND {}(group_key, week_start) GROUP BY group_key",
+                listed(weeks),
+                PartRows::FUNCTION
+            ),
             None => "GROUP BY group_key HAVING min(week_start) <> max(week_start)".to_owned(),
         };
         format!(
@@ -169,7 +236,7 @@ impl RowGroups {
                UNION ALL SELECT group_key, week_start FROM ({stored}) AS stored \
                UNION ALL SELECT group_key, first_week FROM ({stored}) AS stored \
                UNION ALL SELECT group_key, last_week FROM ({stored}) AS stored) \
-             SELECT grouped.group_key, grouped.week_start \
+             SELECT grouped.group_key, grouped.week_start, count(*) AS group_rows \
              FROM (SELECT group_key FROM grouped {chosen}) AS linked \
              JOIN grouped ON grouped.group_key = linked.group_key \
              GROUP BY grouped.group_key, grouped.week_start \
@@ -255,6 +322,9 @@ mod tests {
             assert!(table.layout().position(groups.time.0).is_some(), "{}", table.name);
             assert_eq!(groups.grouped.is_empty(), !table.is_partitioned(), "{}", table.name);
             assert_eq!(groups.stored.is_empty(), !table.is_partitioned(), "{}", table.name);
+            let sources = table.view_of().unwrap();
+            let is_read = |name: &str| sources.contains(&name) || name == groups.stored_name();
+            assert!(groups.keys.iter().all(|(name, _)| is_read(name)), "{}", table.name);
         }
     }
 

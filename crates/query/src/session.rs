@@ -26,14 +26,18 @@ use crate::fallible::FallibleParts;
 use crate::functions::{JsonOperators, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
+use crate::part_rows::PartRows;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
 use crate::statement::{Headings, is_show_tables, write_out};
 use crate::time_text::WrittenOutTimes;
 #[cfg(feature = "workers")]
 use crate::workers::client::Workers;
 
-/// The most partitions of a query in a session over chosen files.
-const PARTITIONS: usize = 4;
+/// The most partitions of a query in a session over chosen files: each decodes a row group of every scan.
+const PARTITIONS: usize = 2;
+
+/// Rows of a batch in a session over chosen files. Sorts and aggregates hold some batches of each file that they spilled.
+const BATCH_ROWS: usize = 2_048;
 
 /// `SHOW TABLES`: tables, views and shipped queries.
 const TABLE_NAMES: &str =
@@ -99,7 +103,9 @@ impl Session {
     fn limit_memory(&self) {
         let state = self.context.state_ref();
         let mut state = state.write();
-        let options = state.config_mut().options_mut();
+        let config = state.config_mut();
+        *config = std::mem::take(config).with_batch_size(BATCH_ROWS);
+        let options = config.options_mut();
         options.optimizer.join_reordering = false;
         // Each partition of a sort or an aggregate takes its share of the memory.
         options.execution.target_partitions = options.execution.target_partitions.min(PARTITIONS);
@@ -109,6 +115,22 @@ impl Session {
     pub(crate) fn register_files(&self, name: &str, table: &'static Table, files: Vec<LakeFile>) -> Result<(), Error> {
         let provider = Arc::new(LakeTable::new(table, files));
         self.context.register_table(name, provider).map_err(|error| Error::parsing(&error))?;
+        Ok(())
+    }
+
+    /// Registers the function that chooses the rows of a part.
+    pub(crate) fn register_part(&self, rows: PartRows) {
+        self.context.register_udf(rows.function());
+    }
+
+    /// Lets queries see only some rows of a table. `sql`: those, out of the table, which is called `all` from now on.
+    pub(crate) async fn restrict(&self, table: &str, all: &str, sql: &str) -> Result<(), Error> {
+        let Some(provider) = self.context.deregister_table(table).map_err(|error| Error::parsing(&error))? else {
+            return Ok(());
+        };
+        self.context.register_table(all, provider).map_err(|error| Error::parsing(&error))?;
+        let rows = self.context.sql(sql).await.map_err(|error| Error::parsing(&error))?;
+        self.context.register_table(table, rows.into_view()).map_err(|error| Error::parsing(&error))?;
         Ok(())
     }
 

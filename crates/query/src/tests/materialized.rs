@@ -10,8 +10,9 @@ use futures::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::lake::{ASK, Event, GENERATED, UP, batch, event};
-use crate::materialized::{PartLimits, parts_within};
+use crate::materialized::parts_within;
 use crate::view;
+use crate::week_parts::PartLimits;
 
 fn week(event: &Event) -> Week {
     event.created.map_or(Week::UNKNOWN, Week::of)
@@ -98,7 +99,7 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
         event(GENERATED, ASK, "newest", "2025-06-18T10:00:00Z"),
     ];
     let (_directory, lake) = lake_of(&events).await;
-    let limits = PartLimits { rows: 1, ..PartLimits::default() };
+    let limits = PartLimits { rows: 1, gathered_rows: 1, ..PartLimits::default() };
     let found = made(&lake, BTreeSet::from([week(&late)]), limits).await;
     // The week that changed is the last: until it is made, it tells that the other one is stale.
     let expected = [
@@ -109,6 +110,13 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
         BTreeSet::from(["2025-06-15 newest 1 - 2025-06-18T10:00:00Z".to_owned()]),
     ];
     assert_eq!(found, expected);
+    // While few groups are of several weeks, only their rows are taken from other weeks.
+    let limits = PartLimits { rows: 4, gathered_rows: 1, ..PartLimits::default() };
+    let found = made(&lake, BTreeSet::from([week(&late)]), limits).await;
+    assert_eq!(
+        found.into_iter().flatten().collect::<BTreeSet<_>>(),
+        expected.into_iter().flatten().collect::<BTreeSet<_>>()
+    );
 }
 
 #[tokio::test]
@@ -137,9 +145,12 @@ async fn parts_are_made_with_a_little_memory() {
     }
     let (_directory, lake) = lake_of(&events).await;
     let weeks: BTreeSet<Week> = events.iter().map(week).collect();
-    let together = made(&lake, weeks.clone(), PartLimits::default()).await;
-    let parts = made(&lake, weeks, PartLimits { memory: 32 << 20, rows: 3_000 }).await;
+    let whole = PartLimits::default();
+    let together = made(&lake, weeks.clone(), whole).await;
+    let parts = made(&lake, weeks.clone(), PartLimits { memory: 32 << 20, rows: 3_000, ..whole }).await;
     assert_eq!((together.len(), parts.len()), (1, WEEKS as usize));
+    let in_shares = made(&lake, weeks, PartLimits { rows: 1_000, ..whole }).await;
+    assert_eq!(in_shares, parts, "a week in shares of its requests");
     assert!(parts.iter().all(|part| part.len() == 1_500 && part.iter().all(|row| row.contains(" 1 up "))));
     assert_eq!(parts.into_iter().flatten().collect::<BTreeSet<_>>(), together[0]);
 }

@@ -1,0 +1,332 @@
+//! Parts of a materialized view: which weeks are made together when rows have changed, and from which rows.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type};
+use copilot_lake_tables::Week;
+use copilot_lake_writer::Lake;
+use futures::TryStreamExt as _;
+
+use crate::error::Error;
+use crate::part_rows::PartRows;
+use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, StandIns};
+use crate::session::Session;
+
+/// How much is made at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartLimits {
+    /// Memory for sorts and aggregates before they spill to temporary files, and for joins, which do not.
+    pub(crate) memory: usize,
+    /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
+    /// but build sides of joins and windows do not.
+    pub(crate) rows: u64,
+    /// Rows of the weeks that are made together where too much hangs together for single weeks.
+    pub(crate) gathered_rows: u64,
+}
+
+impl Default for PartLimits {
+    /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB) and
+    /// what scans and windows hold (30 MiB), that stays below 256 MiB.
+    fn default() -> Self {
+        Self { memory: 64 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
+    }
+}
+
+/// Memory that the key of a group takes while joins hold it, at most.
+const KEY_MEMORY: u64 = 256;
+
+/// How often the keys of all rows are read to find out what some weeks hang together with. Beyond that, the groups of
+/// several weeks are counted out, for which the keys are sorted.
+const KEY_SHARES: u64 = 8;
+
+/// Weeks of a view that are made together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WeekPart {
+    pub(crate) weeks: BTreeSet<Week>,
+    /// The weeks of the files that it reads.
+    pub(crate) sources: BTreeSet<Week>,
+    /// In how many shares of the groups it is made.
+    pub(crate) shares: u64,
+}
+
+/// How the stale weeks of a view are made.
+#[derive(Debug)]
+pub(crate) struct PartPlan {
+    pub(crate) parts: Vec<WeekPart>,
+    /// The keys of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    pub(crate) linked: Option<Arc<HashSet<String>>>,
+    /// SQL of the label, where the view has one.
+    pub(crate) label: Option<String>,
+    /// What [`RowGroups::older_rows`] counts.
+    pub(crate) older_rows: i64,
+}
+
+/// What hangs together across weeks.
+#[derive(Debug)]
+struct Links {
+    /// Weeks in which a group has rows, by each of them.
+    weeks: BTreeMap<Week, BTreeSet<Week>>,
+    /// The keys of groups with rows in several weeks; `None`: they have too many rows.
+    groups: Option<HashSet<String>>,
+    /// The rows of these groups, by each of their weeks.
+    rows: BTreeMap<Week, u64>,
+    /// The rows of all of them.
+    all_rows: u64,
+}
+
+impl Links {
+    fn new() -> Self {
+        Self { weeks: BTreeMap::new(), groups: Some(HashSet::new()), rows: BTreeMap::new(), all_rows: 0 }
+    }
+
+    /// Adds a group with rows in these weeks. `limit`: rows of groups whose keys are kept.
+    fn add(&mut self, key: &str, weeks: &BTreeSet<Week>, rows: u64, limit: u64) {
+        for week in weeks {
+            self.weeks.entry(*week).or_default().extend(weeks);
+        }
+        let Some(groups) = &mut self.groups else { return };
+        if weeks.len() > 1 && groups.insert(key.to_owned()) {
+            self.all_rows += rows;
+            for week in weeks {
+                *self.rows.entry(*week).or_default() += rows;
+            }
+            if self.all_rows > limit {
+                self.groups = None;
+            }
+        }
+    }
+}
+
+/// The parts in which the stale weeks of a view are made.
+pub(crate) async fn plan(
+    lake: &Lake,
+    groups: &'static RowGroups,
+    changed: &BTreeMap<&'static str, BTreeSet<Week>>,
+    limits: PartLimits,
+) -> Result<PartPlan, Error> {
+    let view = groups.view;
+    let session = Session::over_files(lake, limits.memory, |_, _| true).await?;
+    session.register_files(&groups.stored_name(), view, lake.files(view).await?)?;
+    let label = match &groups.label {
+        Some(label) => Some(label_of(label, &session).await?),
+        None => None,
+    };
+    let older_rows = match groups.older_rows {
+        Some(sql) => count(&session, sql).await?,
+        None => 0,
+    };
+    let mut stale: BTreeSet<Week> = changed.values().flatten().copied().collect();
+    if let Some(CrossWeekJoin { from, to }) = groups.cross_week_join
+        && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
+    {
+        stale.extend(lake.weeks(to).await?);
+    }
+    if let Some(StandIns { table, weeks: of_rows }) = &groups.stand_ins
+        && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
+    {
+        stale.extend(weeks(&session, of_rows).await?);
+    }
+    let mut all = BTreeSet::from_iter(lake.weeks(view).await?);
+    let mut rows = BTreeMap::<Week, u64>::new();
+    for table in view.view_of().into_iter().flatten().filter_map(|name| copilot_lake_tables::table(name)) {
+        for file in lake.files(table).await? {
+            if let Some(week) = file.week {
+                all.insert(week);
+                *rows.entry(week).or_default() += file.rows;
+            }
+        }
+    }
+    let mut links = Links::new();
+    let kept = limits.rows.saturating_mul(2);
+    if stale.is_superset(&all) {
+        // A first run of few rows is made at once, whatever hangs together.
+        if rows.values().sum::<u64>() > limits.rows {
+            add_links(&mut links, groups, &session, None, kept).await?;
+        }
+    } else if !stale.is_empty() {
+        // The keys of few weeks are held in memory; of many, the groups of several weeks are counted out.
+        let within_memory = |weeks: &BTreeSet<Week>| {
+            let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
+            let shares = keys.saturating_mul(KEY_MEMORY).div_ceil((limits.memory as u64 / 2).max(1)).max(1);
+            (shares <= KEY_SHARES).then_some(shares)
+        };
+        let shares = within_memory(&stale);
+        add_links(&mut links, groups, &session, shares.map(|shares| (&stale, shares)), kept).await?;
+        let mut more: BTreeSet<Week> =
+            stale.iter().filter_map(|week| links.weeks.get(week)).flatten().copied().collect();
+        more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
+        if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
+            more.extend(weeks(&session, &sql).await?);
+        }
+        more.retain(|week| !stale.contains(week));
+        // What is made there takes the rows of its other groups, too.
+        if shares.is_some() && !more.is_empty() {
+            let of_more = within_memory(&more).map(|shares| (&more, shares));
+            add_links(&mut links, groups, &session, of_more, kept).await?;
+        }
+        stale.extend(more);
+    }
+    // The newest weeks are asked for most.
+    let of_sources = changed.iter().filter(|(table, _)| **table != view.name);
+    let of_sources: BTreeSet<Week> = of_sources.flat_map(|(_, weeks)| weeks).copied().collect();
+    let (last, first): (Vec<_>, Vec<_>) = stale.into_iter().rev().partition(|week| of_sources.contains(week));
+    let parts = divide(first.into_iter().chain(last), &links, &rows, limits);
+    Ok(PartPlan { parts, linked: links.groups.map(Arc::new), label, older_rows })
+}
+
+/// Divides weeks into parts, in order. `rows`: how many each week has in the tables that are read.
+fn divide(
+    weeks: impl IntoIterator<Item = Week>,
+    links: &Links,
+    rows: &BTreeMap<Week, u64>,
+    limits: PartLimits,
+) -> Vec<WeekPart> {
+    let sum = |rows: &BTreeMap<Week, u64>, weeks: &BTreeSet<Week>| -> u64 {
+        weeks.iter().filter_map(|week| rows.get(week)).sum()
+    };
+    let mut parts: Vec<WeekPart> = Vec::new();
+    for week in weeks {
+        let own: BTreeSet<Week> = links.weeks.get(&week).into_iter().flatten().copied().chain([week]).collect();
+        let mut part = WeekPart { weeks: BTreeSet::from([week]), sources: own, shares: 1 };
+        if let Some(before) = parts.last() {
+            let together: BTreeSet<Week> = before.weeks.union(&part.weeks).copied().collect();
+            let sources: BTreeSet<Week> = before.sources.union(&part.sources).copied().collect();
+            let are_few = match &links.groups {
+                Some(_) => sum(rows, &together) + sum(&links.rows, &together) <= limits.rows,
+                // Where everything hangs together, weeks that take nothing more are not made by themselves.
+                None => {
+                    let is_small = sum(rows, &sources) <= limits.gathered_rows || sources.len() == before.sources.len();
+                    is_small && sum(rows, &together) <= limits.gathered_rows
+                }
+            };
+            if are_few {
+                parts.pop();
+                part = WeekPart { weeks: together, sources, shares: 1 };
+            }
+        }
+        let taken = match &links.groups {
+            Some(_) => sum(rows, &part.weeks) + sum(&links.rows, &part.weeks),
+            None => sum(rows, &part.sources),
+        };
+        part.shares = taken.div_ceil(limits.rows).max(1);
+        parts.push(part);
+    }
+    parts
+}
+
+/// The SQL of the label of a code.
+async fn label_of(label: &CodeLabel, session: &Session) -> Result<String, Error> {
+    let (_, batches) = session.sql(label.known).await?;
+    let mut cases = String::new();
+    for batch in &batches {
+        let codes = batch.column(0).as_primitive::<Int32Type>();
+        let labels = text(batch.column(1))?;
+        let labels = labels.as_string::<i32>();
+        for row in (0..batch.num_rows()).filter(|row| codes.is_valid(*row) && labels.is_valid(*row)) {
+            let _ = write!(cases, " WHEN {} THEN '{}'", codes.value(row), labels.value(row).replace('\'', "''"));
+        }
+    }
+    Ok(match cases.is_empty() {
+        true => "CAST(NULL AS VARCHAR)".to_owned(),
+        false => format!("CASE {}{cases} END", label.code),
+    })
+}
+
+/// The number that a text selects.
+async fn count(session: &Session, sql: &str) -> Result<i64, Error> {
+    let (_, batches) = session.sql(sql).await?;
+    Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten()).sum())
+}
+
+/// Adds what these weeks hang together with, in so many shares of the groups, or all weeks. Only keys and weeks are read.
+/// `kept`: rows of groups whose keys are kept.
+async fn add_links(
+    links: &mut Links,
+    groups: &RowGroups,
+    session: &Session,
+    weeks: Option<(&BTreeSet<Week>, u64)>,
+    kept: u64,
+) -> Result<(), Error> {
+    let (weeks, shares) = weeks.map_or((None, 1), |(weeks, shares)| (Some(weeks), shares));
+    for share in 0..shares {
+        session.register_part(PartRows { share, shares, ..PartRows::default() });
+        let (mut group, mut of_group, mut group_rows) = (String::new(), BTreeSet::new(), 0);
+        let mut rows = session.rows(&groups.links_sql(weeks)).await?;
+        while let Some(batch) = rows.batches.try_next().await? {
+            let keys = text(batch.column(0))?;
+            let weeks = batch.column(1).as_primitive::<Date32Type>();
+            let counts = batch.column(2).as_primitive::<Int64Type>();
+            for (row, key) in keys.as_string::<i32>().iter().enumerate() {
+                let key = key.unwrap_or_default();
+                if key != group {
+                    links.add(&group, &std::mem::take(&mut of_group), std::mem::take(&mut group_rows), kept);
+                    key.clone_into(&mut group);
+                }
+                if weeks.is_valid(row) {
+                    of_group.insert(Week::of_day(weeks.value(row)));
+                }
+                group_rows += counts.value(row).unsigned_abs();
+            }
+        }
+        links.add(&group, &of_group, group_rows, kept);
+    }
+    Ok(())
+}
+
+/// The weeks that a text selects.
+async fn weeks(session: &Session, sql: &str) -> Result<BTreeSet<Week>, Error> {
+    let (_, batches) = session.sql(sql).await?;
+    let days = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Date32Type>().iter().flatten());
+    Ok(days.map(Week::of_day).collect())
+}
+
+/// A column of text.
+fn text(column: &ArrayRef) -> Result<ArrayRef, Error> {
+    cast(column, &DataType::Utf8).map_err(|error| Error::Run(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The week with that number, from 2025-06-01 on.
+    fn week(number: i32) -> Week {
+        Week::of_day(Week::parse("2025-06-01").unwrap().start_days() + 7 * number)
+    }
+
+    fn weeks(numbers: &[i32]) -> BTreeSet<Week> {
+        numbers.iter().map(|number| week(*number)).collect()
+    }
+
+    fn part(of: &[i32], sources: &[i32], shares: u64) -> WeekPart {
+        WeekPart { weeks: weeks(of), sources: weeks(sources), shares }
+    }
+
+    fn limits(rows: u64, gathered_rows: u64) -> PartLimits {
+        PartLimits { rows, gathered_rows, ..PartLimits::default() }
+    }
+
+    #[test]
+    fn weeks_are_made_together_while_they_take_few_rows() {
+        let rows: BTreeMap<Week, u64> = (0..6).map(|number| (week(number), 10)).collect();
+        let mut links = Links::new();
+        links.add("linked", &weeks(&[0, 3]), 2, 4);
+        let of = |links: &Links, numbers: &[i32], limits| {
+            divide(numbers.iter().map(|number| week(*number)), links, &rows, limits)
+        };
+        assert_eq!(of(&links, &[5, 4, 3], limits(40, 40)), [part(&[5, 4, 3], &[5, 4, 3, 0], 1)]);
+        assert_eq!(of(&links, &[5, 4, 3], limits(30, 40)), [part(&[5, 4], &[5, 4], 1), part(&[3], &[3, 0], 1)]);
+        assert_eq!(of(&links, &[5, 4], limits(5, 40)), [part(&[5], &[5], 2), part(&[4], &[4], 2)], "a week in shares");
+        assert!(of(&links, &[], limits(40, 40)).is_empty());
+        // Where much hangs together each part reads everything: there are as few as may be.
+        links.add("all", &weeks(&[0, 1, 2, 3, 4, 5]), 60, 4);
+        assert_eq!(links.groups, None);
+        let all = [0, 1, 2, 3, 4, 5];
+        let everything = of(&links, &all, limits(20, 30));
+        assert_eq!(everything, [part(&[0, 1, 2], &all, 3), part(&[3, 4, 5], &all, 3)]);
+    }
+}
