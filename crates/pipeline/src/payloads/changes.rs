@@ -1,6 +1,7 @@
 //! Payloads that are committed together.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -22,8 +23,9 @@ pub(crate) struct PayloadChanges {
     rejects: Changes,
     /// Transcripts whose earlier messages and sources may have rejects.
     replaced: RejectParents,
-    /// The stored ids of all transcripts among the payloads.
-    transcripts: HashSet<String>,
+    /// Hashes of the ids of all transcripts among the payloads.
+    transcripts: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// Payloads and the rows derived from them, in order and ready to be committed.
@@ -45,13 +47,14 @@ impl PayloadChanges {
             rejects: lake.changes(&REJECTED_RECORD, mode),
             replaced: RejectParents::new(),
             transcripts: HashSet::new(),
+            hasher: RandomState::new(),
         }
     }
 
-    /// Whether a transcript among these payloads was pushed before. The later one replaces all messages of the earlier
-    /// one, which have to be in the lake for that.
+    /// Whether a transcript among these payloads was pushed before; it may say so of one that was not. The later one
+    /// replaces all messages of the earlier one, which have to be in the lake for that.
     pub(crate) fn has_transcript_of(&self, decoded: &DecodedPayloads) -> bool {
-        decoded.transcripts.iter().any(|transcript| self.transcripts.contains(transcript))
+        decoded.transcripts.iter().any(|transcript| self.transcripts.contains(&self.hasher.hash_one(transcript)))
     }
 
     /// Adds decoded payloads. They replace all earlier messages of their transcripts.
@@ -77,7 +80,7 @@ impl PayloadChanges {
         for (week, batch) in decoded.payloads {
             self.payloads.push(Some(week), batch).await?;
         }
-        self.transcripts.extend(decoded.transcripts);
+        self.transcripts.extend(decoded.transcripts.iter().map(|transcript| self.hasher.hash_one(transcript)));
         Ok(())
     }
 
