@@ -199,7 +199,7 @@ impl PayloadLine {
     }
 
     /// The row of the line, and how its File was fetched; `None` when this program does not know its table or column.
-    pub(crate) fn into_parts(self) -> Option<(SourceRow, FetchOutcome)> {
+    pub(crate) fn into_parts(self) -> Option<(SourceRow, ArchivedOutcome)> {
         let table = copilot_lake_tables::table(&self.source_table)?;
         let column = table.files().find(|column| column.name == self.column)?;
         let row = SourceRow {
@@ -212,22 +212,26 @@ impl PayloadLine {
             row_time: Instant::parse(&self.row_time)?,
             documented: charset(&self.documented),
         };
-        let outcome =
-            FetchOutcome { service_name: self.service_name, status: self.status, size: self.size, reason: self.reason };
+        let outcome = ArchivedOutcome {
+            service_name: self.service_name,
+            status: self.status,
+            size: self.size,
+            reason: self.reason,
+        };
         Some((row, outcome))
     }
 }
 
 /// How an archived payload was fetched; the fields are those of its line.
 #[derive(Debug)]
-pub(crate) struct FetchOutcome {
+pub(crate) struct ArchivedOutcome {
     service_name: Option<String>,
     status: Option<String>,
     size: Option<u64>,
     reason: Option<String>,
 }
 
-impl FetchOutcome {
+impl ArchivedOutcome {
     /// Whether the row no longer names a File.
     pub(crate) fn is_cleared(&self) -> bool {
         self.status.as_deref() == Some(CLEARED)

@@ -11,7 +11,7 @@ use copilot_lake_tables::{Instant, Week};
 use copilot_lake_writer::{ArchivedContent, EntryKind, Error as LakeError, MergeMode};
 use futures::{StreamExt as _, stream};
 
-use super::description::{FetchOutcome, PayloadLine};
+use super::description::{ArchivedOutcome, PayloadLine};
 use super::read_description::{ArchivedSlice, IndexedArchive, damaged, instant, left_out, place, unusable};
 use super::replayer::{REASONS, Replayer};
 use crate::background::{BackgroundWork, in_background};
@@ -42,7 +42,7 @@ struct ListedPayloads {
 struct IndexedPayload {
     extracted_at: Instant,
     row: SourceRow,
-    outcome: FetchOutcome,
+    outcome: ArchivedOutcome,
     content: Option<ArchivedContent>,
 }
 
