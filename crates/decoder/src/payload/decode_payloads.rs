@@ -74,8 +74,10 @@ fn tasks<B: AsRef<[u8]>>(payloads: &[RawPayload<B>]) -> Vec<&[RawPayload<B>]> {
 
 fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant) -> Result<DecodedPayloads, Error> {
     let mut decoder = TextDecoder::default();
-    let mut rows = PayloadRows::default();
-    let mut transcript_rows = TranscriptRows::default();
+    let files = payloads.iter().filter_map(|payload| payload.fetched.bytes());
+    let bytes: usize = files.map(|file| file.as_ref().len()).sum();
+    let mut rows = PayloadRows::with_capacity(payloads.len(), bytes);
+    let mut transcript_rows = TranscriptRows::with_capacity(bytes);
     let mut transcripts = Vec::new();
     for RawPayload { row, fetched } in payloads {
         let column = copilot_lake_tables::table(row.table).and_then(|table| table.column(row.column));

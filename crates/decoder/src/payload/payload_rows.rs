@@ -11,6 +11,10 @@ use super::raw_payload::SourceRow;
 use crate::week::by_week;
 use crate::{Error, assemble};
 
+/// Bytes of a File for each byte of its text, at least: base64 of UTF-16LE has 2.7 where the text is ASCII, and 2.1 with
+/// one character of three bytes in ten. Of other Files the room is too small, and grows.
+const TEXT_SHARE: usize = 2;
+
 #[derive(Default)]
 pub(super) struct PayloadRows {
     source_table: StringBuilder,
@@ -31,6 +35,11 @@ pub(super) struct PayloadRows {
 }
 
 impl PayloadRows {
+    /// No rows yet, with room for the texts of that many Files of so many bytes.
+    pub(super) fn with_capacity(files: usize, bytes: usize) -> Self {
+        Self { text: StringBuilder::with_capacity(files, bytes / TEXT_SHARE), ..Self::default() }
+    }
+
     fn append_row(&mut self, row: &SourceRow, name: Option<&str>) {
         self.source_table.append_value(row.table);
         self.source_id.append_value(&row.id);

@@ -18,6 +18,11 @@ use crate::stored_id::stored_id;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
+/// Messages that there is room for at first.
+const MESSAGES: usize = 1024;
+/// Bytes of a File for each byte of its messages, where it is base64 of UTF-16LE: a fifth of its text is structure.
+const MESSAGE_SHARE: usize = 3;
+
 /// The rows of several transcripts.
 #[derive(Default)]
 pub(crate) struct TranscriptRows {
@@ -34,6 +39,12 @@ pub(crate) struct TranscriptBatches {
 }
 
 impl TranscriptRows {
+    /// No rows yet, with room for the messages of Files of so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let message = StringBuilder::with_capacity(MESSAGES, bytes / MESSAGE_SHARE);
+        Self { messages: MessageRows { message, ..MessageRows::default() }, ..Self::default() }
+    }
+
     /// Adds the rows of a transcript, with its stored id and its row's time.
     ///
     /// # Errors

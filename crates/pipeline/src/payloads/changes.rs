@@ -1,11 +1,14 @@
 //! Payloads that are committed together.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use copilot_lake_decoder::{DecodedPayloads, SourceRow, assemble, reject_batch};
 use copilot_lake_tables::{Instant, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
-use copilot_lake_writer::{Changes, Lake, MergeMode};
+use copilot_lake_writer::{Changes, Lake, MergeMode, SortedChanges};
+use futures::future::try_join3;
 
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
@@ -20,6 +23,18 @@ pub(crate) struct PayloadChanges {
     rejects: Changes,
     /// Transcripts whose earlier messages and sources may have rejects.
     replaced: RejectParents,
+    /// Hashes of the ids of all transcripts among the payloads.
+    transcripts: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// Payloads and the rows derived from them, in order and ready to be committed.
+pub(crate) struct SortedPayloads {
+    payloads: SortedChanges,
+    messages: SortedChanges,
+    sources: SortedChanges,
+    rejects: Changes,
+    replaced: RejectParents,
 }
 
 impl PayloadChanges {
@@ -31,7 +46,15 @@ impl PayloadChanges {
             sources: lake.changes(&TRANSCRIPT_SOURCE, mode),
             rejects: lake.changes(&REJECTED_RECORD, mode),
             replaced: RejectParents::new(),
+            transcripts: HashSet::new(),
+            hasher: RandomState::new(),
         }
+    }
+
+    /// Whether a transcript among these payloads was pushed before; it may say so of one that was not. The later one
+    /// replaces all messages of the earlier one, which have to be in the lake for that.
+    pub(crate) fn has_transcript_of(&self, decoded: &DecodedPayloads) -> bool {
+        decoded.transcripts.iter().any(|transcript| self.transcripts.contains(&self.hasher.hash_one(transcript)))
     }
 
     /// Adds decoded payloads. They replace all earlier messages of their transcripts.
@@ -57,6 +80,7 @@ impl PayloadChanges {
         for (week, batch) in decoded.payloads {
             self.payloads.push(Some(week), batch).await?;
         }
+        self.transcripts.extend(decoded.transcripts.iter().map(|transcript| self.hasher.hash_one(transcript)));
         Ok(())
     }
 
@@ -82,14 +106,36 @@ impl PayloadChanges {
         self.replace_messages(rejects, &transcripts).await
     }
 
-    /// Commits derived rows before the payloads: a payload that is there has its messages.
-    pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
+    /// Commits all of them.
+    pub(crate) async fn commit(self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
+        let mut sorted = self.sort().await?;
+        sorted.remove_replaced_rejects(rejects).await?;
+        sorted.commit(run_id).await
+    }
+
+    /// Sorts and encodes the rows of all tables side by side.
+    pub(crate) async fn sort(self) -> Result<SortedPayloads, Error> {
+        let Self { payloads, messages, sources, rejects, replaced, .. } = self;
+        let (payloads, messages, sources) = try_join3(payloads.sort(), messages.sort(), sources.sort()).await?;
+        Ok(SortedPayloads { payloads, messages, sources, rejects, replaced })
+    }
+}
+
+impl SortedPayloads {
+    /// Removes the rejects of earlier messages and sources. Whatever was pushed before has to be in the lake.
+    pub(crate) async fn remove_replaced_rejects(&mut self, rejects: &Rejects) -> Result<(), Error> {
         for keys in reread(|| rejects.keys_below(&self.replaced)).await? {
             self.rejects.remove(&keys)?;
         }
-        for changes in [self.sources, self.messages, self.rejects, self.payloads] {
-            changes.commit(run_id).await?;
-        }
+        Ok(())
+    }
+
+    /// Commits derived rows before the payloads: a payload that is there has its messages.
+    pub(crate) async fn commit(self, run_id: &str) -> Result<(), Error> {
+        self.sources.commit(run_id).await?;
+        self.messages.commit(run_id).await?;
+        self.rejects.commit(run_id).await?;
+        self.payloads.commit(run_id).await?;
         Ok(())
     }
 }
@@ -105,4 +151,21 @@ fn payload_keys(cleared: &[SourceRow]) -> Result<RecordBatch, Error> {
         ("column_name", each(|row| row.column)),
     ];
     Ok(assemble(&PAYLOAD, keys)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_lake::empty;
+
+    #[tokio::test]
+    async fn a_transcript_that_comes_again_is_known() {
+        let lake = empty().await;
+        let mut changes = PayloadChanges::new(&lake, MergeMode::UpsertReread);
+        let of = |id: &str| DecodedPayloads { transcripts: vec![id.to_owned()], ..DecodedPayloads::default() };
+        assert!(!changes.has_transcript_of(&of("a")));
+        changes.push(&Rejects::new(&lake), "run", of("a"), Instant::from_seconds(1_760_000_000)).await.unwrap();
+        assert!(changes.has_transcript_of(&of("a")));
+        assert!(!changes.has_transcript_of(&of("b")));
+    }
 }

@@ -198,6 +198,40 @@ impl PayloadLine {
         }
     }
 
+    /// The row of the line, and how its File was fetched; `None` when this program does not know its table or column.
+    pub(crate) fn into_parts(self) -> Option<(SourceRow, ArchivedOutcome)> {
+        let table = copilot_lake_tables::table(&self.source_table)?;
+        let column = table.files().find(|column| column.name == self.column)?;
+        let row = SourceRow {
+            table: table.name,
+            id: self.source_id,
+            partition_id: self.source_partitionid,
+            column: column.name,
+            file_id: self.file_id,
+            file_name: self.row_name,
+            row_time: Instant::parse(&self.row_time)?,
+            documented: charset(&self.documented),
+        };
+        let outcome = ArchivedOutcome {
+            service_name: self.service_name,
+            status: self.status,
+            size: self.size,
+            reason: self.reason,
+        };
+        Some((row, outcome))
+    }
+}
+
+/// How an archived payload was fetched; the fields are those of its line.
+#[derive(Debug)]
+pub(crate) struct ArchivedOutcome {
+    service_name: Option<String>,
+    status: Option<String>,
+    size: Option<u64>,
+    reason: Option<String>,
+}
+
+impl ArchivedOutcome {
     /// Whether the row no longer names a File.
     pub(crate) fn is_cleared(&self) -> bool {
         self.status.as_deref() == Some(CLEARED)
@@ -219,22 +253,6 @@ impl PayloadLine {
             (None, Some("failed")) => Fetched::Failed(self.reason.clone().unwrap_or_default()),
             (None, _) => Fetched::Missing,
         }
-    }
-
-    /// The row of the line; `None` when this program does not know its table or column.
-    pub(crate) fn row(&self) -> Option<SourceRow> {
-        let table = copilot_lake_tables::table(&self.source_table)?;
-        let column = table.files().find(|column| column.name == self.column)?;
-        Some(SourceRow {
-            table: table.name,
-            id: self.source_id.clone(),
-            partition_id: self.source_partitionid.clone(),
-            column: column.name,
-            file_id: self.file_id.clone(),
-            file_name: self.row_name.clone(),
-            row_time: Instant::parse(&self.row_time)?,
-            documented: charset(&self.documented),
-        })
     }
 }
 

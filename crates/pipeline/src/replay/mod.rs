@@ -306,6 +306,14 @@ async fn replay_all(replayer: &Replayer, slices: Vec<ArchivedSlice>) -> Result<(
     let mut waiting = slices.into_iter().peekable();
     while let Some(slice) = waiting.next() {
         let run_id = slice.about.run_id.clone();
+        if is_of_payloads(&slice) {
+            let mut archives = vec![slice];
+            while let Some(next) = waiting.next_if(|next| is_of_payloads(next) && next.about.run_id == run_id) {
+                archives.push(next);
+            }
+            replay_payloads_or_report(replayer, archives).await?;
+            continue;
+        }
         let mut together = vec![slice];
         while is_independent(&together[0])
             && let Some(next) = waiting.next_if(|next| is_independent(next) && next.about.run_id == run_id)
@@ -327,6 +335,19 @@ async fn replay_all(replayer: &Replayer, slices: Vec<ArchivedSlice>) -> Result<(
     Ok(())
 }
 
+fn is_of_payloads(slice: &ArchivedSlice) -> bool {
+    slice.about.table == PAYLOAD.name
+}
+
+/// Replays archives of payloads. Damaged ones are reported and do not hold up the others.
+async fn replay_payloads_or_report(replayer: &Replayer, archives: Vec<ArchivedSlice>) -> Result<(), Error> {
+    let run = &replayer.run;
+    if run.shutdown.is_requested() || run.is_any_table_stopped(PAYLOAD_TABLES).await {
+        return Ok(());
+    }
+    run.stop_failed_table(payload_archives::replay_payloads(replayer, archives).await).await
+}
+
 /// Whether a slice was read beside others of its run, and nothing that came before in that run has to be in the lake.
 fn is_independent(slice: &ArchivedSlice) -> bool {
     let about = &slice.about;
@@ -343,7 +364,6 @@ async fn replay_or_report(replayer: &Replayer, slice: ArchivedSlice) -> Result<(
         return Ok(());
     }
     let replayed = match slice.about.table.as_str() {
-        table if table == PAYLOAD.name => payload_archives::replay_payloads(replayer, &slice).await,
         table if table == AI_INTERACTION.name => histories::replay_histories(replayer, &slice).await,
         table if table == GRAPH_USER.name => users::replay_users(replayer, &slice).await,
         _ => page_slices::replay_slice(replayer, &slice).await,
@@ -362,9 +382,5 @@ async fn replay_or_report(replayer: &Replayer, slice: ArchivedSlice) -> Result<(
 /// The tables that the rows of a slice are written to.
 fn tables_of(slice: &ArchivedSlice) -> Vec<&'static Table> {
     let Some(table) = copilot_lake_tables::table(&slice.about.table) else { return vec![] };
-    match table.name {
-        name if name == PAYLOAD.name => PAYLOAD_TABLES.to_vec(),
-        name if name == AI_INTERACTION.name => written_with(table).collect(),
-        _ => vec![table],
-    }
+    if table.name == AI_INTERACTION.name { written_with(table).collect() } else { vec![table] }
 }

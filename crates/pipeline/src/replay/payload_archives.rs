@@ -1,4 +1,5 @@
-//! Archived payloads: read and decoded in batches, one ahead of the other, and committed as `extract` does.
+//! Archived payloads: read and decoded in batches, one ahead of the other, and committed as `extract` does, while further
+//! ones are decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,10 +11,10 @@ use copilot_lake_tables::{Instant, Week};
 use copilot_lake_writer::{ArchivedContent, EntryKind, Error as LakeError, MergeMode};
 use futures::{StreamExt as _, stream};
 
-use super::description::PayloadLine;
+use super::description::{ArchivedOutcome, PayloadLine};
 use super::read_description::{ArchivedSlice, IndexedArchive, damaged, instant, left_out, place, unusable};
 use super::replayer::{REASONS, Replayer};
-use crate::background::in_background;
+use crate::background::{BackgroundWork, in_background};
 use crate::cpu;
 use crate::error::Error;
 use crate::event::Event;
@@ -22,74 +23,137 @@ use crate::payloads::named_files::HeldPayloads;
 use crate::payloads::{COMMITTED_AFTER_BYTES, DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 use crate::reread::reread;
 
+/// Archives whose index is in memory: the one that is replayed, and the next one.
+const INDEXES: usize = 2;
 /// Batches that are read and decoded ahead.
-const AHEAD: usize = 2;
+const AHEAD: usize = 3;
 /// The most bytes of payloads with a file each, not counting the last one, that are decoded together: their sizes are not
 /// known before.
 const FILES_BYTES: usize = 4 * DECODED_TOGETHER_BYTES;
+
+/// The payloads of an archive that are to be replayed.
+#[derive(Clone)]
+struct ListedPayloads {
+    archive: Arc<IndexedArchive>,
+    payloads: Arc<[IndexedPayload]>,
+}
 
 /// A line of the index: a payload, and where its bytes are.
 struct IndexedPayload {
     extracted_at: Instant,
     row: SourceRow,
-    line: PayloadLine,
+    outcome: ArchivedOutcome,
     content: Option<ArchivedContent>,
 }
 
 /// Payloads that are decoded together.
 struct PayloadBatch {
+    of: ListedPayloads,
     extracted_at: Instant,
     decoded: DecodedPayloads,
     /// Rows that no longer name a File.
     cleared: Vec<SourceRow>,
     /// How many payloads each table had.
-    done: BTreeMap<&'static str, u64>,
+    done: DonePayloads,
     bytes: usize,
     failures: Vec<(&'static str, String)>,
     /// Those that did not fit.
     others: Range<usize>,
 }
 
-/// Replays the payloads of an archive. Those that cannot be read are reported.
-pub(super) async fn replay_payloads(replayer: &Replayer, slice: &ArchivedSlice) -> Result<(), Error> {
-    let run = &replayer.run;
-    let mut payloads = indexed(slice).await?;
-    payloads.retain(|payload| replayer.replays(&payload.row.id));
-    drop_superseded(replayer, &mut payloads).await?;
-    let payloads: Arc<[IndexedPayload]> = payloads.into();
-    let batches = stream::iter(batch_ranges(&payloads)).map(|range| {
-        let (archive, payloads) = (Arc::clone(&slice.archive), Arc::clone(&payloads));
-        in_background(async move { decode_batch(&archive, &payloads, range).await })
+/// How many payloads were replayed, by table.
+type DonePayloads = BTreeMap<&'static str, u64>;
+
+/// Replays the payloads of archives of one run, one after the other. Those that cannot be read are reported.
+pub(super) async fn replay_payloads(replayer: &Replayer, archives: Vec<ArchivedSlice>) -> Result<(), Error> {
+    let mut commits = PayloadCommits::new(replayer);
+    let replayed = push_all(replayer, archives, &mut commits).await;
+    // What is being committed is committed, whatever became of the rest.
+    let committed = commits.finish().await;
+    replayed.and(committed)
+}
+
+async fn push_all(
+    replayer: &Replayer,
+    archives: Vec<ArchivedSlice>,
+    commits: &mut PayloadCommits<'_>,
+) -> Result<(), Error> {
+    let indexes = stream::iter(archives).map(|slice| in_background(read_index(slice))).buffered(INDEXES);
+    let listed = indexes.filter_map(|(slice, payloads)| listed(replayer, slice, payloads));
+    let ranges = listed.flat_map(|listed| stream::iter(ranges_of(listed)));
+    let batches = ranges.map(|range| {
+        in_background(async move {
+            let (listed, range) = range?;
+            decode_batch(listed, range).await
+        })
     });
     let mut batches = std::pin::pin!(batches.buffered(AHEAD));
-    let mut changes = PayloadChanges::new(&run.lake, MergeMode::UpsertReread);
-    let (mut uncommitted, mut done) = (0, BTreeMap::new());
-    loop {
-        let batch = batches.next().await;
-        if batch.is_none() || uncommitted >= COMMITTED_AFTER_BYTES {
-            let committed = std::mem::replace(&mut changes, PayloadChanges::new(&run.lake, MergeMode::UpsertReread));
-            committed.commit(&run.rejects, &run.run_id).await?;
-            report(replayer, std::mem::take(&mut done)).await;
-            uncommitted = 0;
-        }
-        let Some(batch) = batch else { return Ok(()) };
-        if run.shutdown.is_requested() {
-            return Err(unusable(&slice.archive.folder, "it was stopped"));
+    while let Some(batch) = batches.next().await {
+        if replayer.run.shutdown.is_requested() {
+            return Ok(());
         }
         let mut batch = batch?;
-        loop {
-            changes.push(&run.rejects, &run.run_id, batch.decoded, batch.extracted_at).await?;
-            changes.remove_cleared(&run.rejects, &batch.cleared).await?;
-            uncommitted += batch.bytes;
-            for (table, payloads) in batch.done {
-                *done.entry(table).or_insert(0) += payloads;
-            }
-            report_failures(replayer, batch.failures).await;
-            if batch.others.is_empty() {
-                break;
-            }
-            batch = decode_batch(&slice.archive, &payloads, batch.others).await?;
+        while !batch.others.is_empty() {
+            let others = decode_batch(batch.of.clone(), batch.others.clone()).await?;
+            commits.push(std::mem::replace(&mut batch, others)).await?;
         }
+        commits.push(batch).await?;
+    }
+    commits.begin().await
+}
+
+/// Collects payloads and commits many together. A commit goes on while further payloads are collected; the next one waits
+/// for its end.
+struct PayloadCommits<'a> {
+    replayer: &'a Replayer,
+    changes: PayloadChanges,
+    uncommitted: usize,
+    done: DonePayloads,
+    under_way: Option<(BackgroundWork<Result<(), Error>>, DonePayloads)>,
+}
+
+impl<'a> PayloadCommits<'a> {
+    fn new(replayer: &'a Replayer) -> Self {
+        let changes = PayloadChanges::new(&replayer.run.lake, MergeMode::UpsertReread);
+        Self { replayer, changes, uncommitted: 0, done: DonePayloads::new(), under_way: None }
+    }
+
+    async fn push(&mut self, batch: PayloadBatch) -> Result<(), Error> {
+        if self.uncommitted >= COMMITTED_AFTER_BYTES || self.changes.has_transcript_of(&batch.decoded) {
+            self.begin().await?;
+        }
+        let run = &self.replayer.run;
+        self.changes.push(&run.rejects, &run.run_id, batch.decoded, batch.extracted_at).await?;
+        self.changes.remove_cleared(&run.rejects, &batch.cleared).await?;
+        self.uncommitted += batch.bytes;
+        for (table, payloads) in batch.done {
+            *self.done.entry(table).or_insert(0) += payloads;
+        }
+        report_failures(self.replayer, batch.failures).await;
+        Ok(())
+    }
+
+    /// Begins to commit what was collected. Its rows are encoded when this returns.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let run = &self.replayer.run;
+        let empty = PayloadChanges::new(&run.lake, MergeMode::UpsertReread);
+        let (changes, done) = (std::mem::replace(&mut self.changes, empty), std::mem::take(&mut self.done));
+        self.uncommitted = 0;
+        let mut sorted = changes.sort().await?;
+        self.finish().await?;
+        sorted.remove_replaced_rejects(&run.rejects).await?;
+        let run_id = run.run_id.clone();
+        let commit = BackgroundWork::begin(async move { sorted.commit(&run_id).await });
+        self.under_way = Some((commit, done));
+        Ok(())
+    }
+
+    /// Waits for the commit that is under way.
+    async fn finish(&mut self) -> Result<(), Error> {
+        let Some((commit, done)) = self.under_way.take() else { return Ok(()) };
+        commit.finish().await?;
+        report(self.replayer, done).await;
+        Ok(())
     }
 }
 
@@ -104,11 +168,43 @@ async fn report_failures(replayer: &Replayer, failures: Vec<(&'static str, Strin
     }
 }
 
-async fn report(replayer: &Replayer, done: BTreeMap<&'static str, u64>) {
+async fn report(replayer: &Replayer, done: DonePayloads) {
     let mut reports = replayer.run.reports.lock().await;
     for (table, payloads) in done {
         reports.table(table).payloads += payloads;
         (replayer.run.observe)(&Event::Payloads { table, payloads, failed: 0 });
+    }
+}
+
+async fn read_index(slice: ArchivedSlice) -> (ArchivedSlice, Result<Vec<IndexedPayload>, Error>) {
+    let payloads = indexed(&slice).await;
+    (slice, payloads)
+}
+
+/// The payloads of an archive that are to be replayed; `None` when it cannot be read, which is reported.
+async fn listed(
+    replayer: &Replayer,
+    slice: ArchivedSlice,
+    payloads: Result<Vec<IndexedPayload>, Error>,
+) -> Option<Result<ListedPayloads, Error>> {
+    let mut payloads = match payloads {
+        Ok(payloads) => payloads,
+        Err(Error::Archive { what }) => {
+            replayer.record_failure(&slice.about, left_out(&what, "slice")).await;
+            return None;
+        }
+        Err(error) => return Some(Err(error)),
+    };
+    payloads.retain(|payload| replayer.replays(&payload.row.id));
+    let superseded = drop_superseded(replayer, &mut payloads).await;
+    Some(superseded.map(|()| ListedPayloads { archive: slice.archive, payloads: payloads.into() }))
+}
+
+/// What is decoded together, as tasks.
+fn ranges_of(listed: Result<ListedPayloads, Error>) -> Vec<Result<(ListedPayloads, Range<usize>), Error>> {
+    match listed {
+        Ok(listed) => batch_ranges(&listed.payloads).into_iter().map(|range| Ok((listed.clone(), range))).collect(),
+        Err(error) => vec![Err(error)],
     }
 }
 
@@ -118,17 +214,24 @@ async fn indexed(slice: &ArchivedSlice) -> Result<Vec<IndexedPayload>, Error> {
     let parse = |about: &str, content: Option<ArchivedContent>| {
         let line: Result<PayloadLine, _> = serde_json::from_str(about);
         let line = line.map_err(|error| unusable(folder, &format!("its index cannot be read, {}", place(&error))))?;
-        let row = line.row().ok_or_else(|| unusable(folder, "it names an unknown column"))?;
         let content = content.or(line.number.map(|number| ArchivedContent::InFile(EntryKind::Payload, number)));
-        Ok(IndexedPayload { extracted_at: instant(&line.extracted_at)?, row, line, content })
+        let extracted_at = instant(&line.extracted_at)?;
+        let (row, outcome) = line.into_parts().ok_or_else(|| unusable(folder, "it names an unknown column"))?;
+        Ok(IndexedPayload { extracted_at, row, outcome, content })
     };
     if slice.about.version > 1 {
-        let entries = slice.archive.entries().await?;
-        return entries.iter().map(|entry| parse(&entry.about, entry.content.clone())).collect();
+        // Not kept beside what is made from them.
+        let entries = folder.entries().await.map_err(|error| damaged(&error))?;
+        return entries.into_iter().map(|entry| parse(&entry.about, entry.content)).collect();
     }
     let index = folder.index().await.map_err(|error| damaged(&error))?;
     let payloads = index.lines().map(|line| parse(line, None)).collect::<Result<Vec<_>, Error>>()?;
-    let numbers = || payloads.iter().filter_map(|payload| payload.line.number);
+    let numbers = || {
+        payloads.iter().filter_map(|payload| match payload.content {
+            Some(ArchivedContent::InFile(_, number)) => Some(number),
+            _ => None,
+        })
+    };
     let listed: BTreeSet<u32> = numbers().collect();
     if listed.len() < numbers().count() {
         return Err(unusable(folder, "its index lists a payload twice"));
@@ -147,8 +250,8 @@ async fn drop_superseded(replayer: &Replayer, payloads: &mut Vec<IndexedPayload>
     let weeks: BTreeSet<Week> = payloads.iter().map(|payload| Week::of(payload.row.row_time)).collect();
     for week in weeks {
         let held = reread(|| HeldPayloads::read(&replayer.run.lake, week)).await?;
-        payloads.retain(|IndexedPayload { extracted_at, row, line, .. }| {
-            let later = |held: Instant| held > *extracted_at || line.is_failed();
+        payloads.retain(|IndexedPayload { extracted_at, row, outcome, .. }| {
+            let later = |held: Instant| held > *extracted_at || outcome.is_failed();
             Week::of(row.row_time) != week || !held.extracted_at(row).is_some_and(later)
         });
     }
@@ -180,15 +283,11 @@ fn batch_ranges(payloads: &[IndexedPayload]) -> Vec<Range<usize>> {
     ranges
 }
 
-async fn decode_batch(
-    archive: &IndexedArchive,
-    payloads: &[IndexedPayload],
-    range: Range<usize>,
-) -> Result<PayloadBatch, Error> {
-    let (read, end) = read_batch(archive, payloads, range.clone()).await;
-    let (listed, mut read) = (&payloads[range.start..end], read.into_iter());
+async fn decode_batch(of: ListedPayloads, range: Range<usize>) -> Result<PayloadBatch, Error> {
+    let (read, end) = read_batch(&of.archive, &of.payloads, range.clone()).await;
+    let (listed, mut read) = (&of.payloads[range.start..end], read.into_iter());
     let (mut payloads, mut cleared, mut failures) = (Vec::with_capacity(listed.len()), Vec::new(), Vec::new());
-    let (mut done, mut bytes) = (BTreeMap::new(), 0);
+    let (mut done, mut bytes) = (DonePayloads::new(), 0);
     for payload in listed {
         let content = match payload.content.as_ref().and_then(|_| read.next()).transpose() {
             Ok(content) => content,
@@ -197,17 +296,17 @@ async fn decode_batch(
                 continue;
             }
         };
-        if payload.line.is_cleared() {
+        if payload.outcome.is_cleared() {
             cleared.push(payload.row.clone());
             continue;
         }
         bytes += content.as_ref().map_or(0, |content| content.len());
         *done.entry(payload.row.table).or_insert(0) += 1;
-        payloads.push(RawPayload { row: payload.row.clone(), fetched: payload.line.fetched(content) });
+        payloads.push(RawPayload { row: payload.row.clone(), fetched: payload.outcome.fetched(content) });
     }
     let extracted_at = listed.first().map_or(Instant(0), |payload| payload.extracted_at);
     let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
-    Ok(PayloadBatch { extracted_at, decoded, cleared, done, bytes, failures, others: end..range.end })
+    Ok(PayloadBatch { of, extracted_at, decoded, cleared, done, bytes, failures, others: end..range.end })
 }
 
 /// Reads payloads, and returns which one is the first that was not read for lack of memory.

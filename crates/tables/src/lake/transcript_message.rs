@@ -28,7 +28,7 @@ pub static TRANSCRIPT_MESSAGE: Table = Table::new(
         Column::text("entity_name").doc("The table of that row."),
         Column::boolean("is_activity_error").doc("Whether Copilot failed to answer."),
         Column::int32("source_count").doc("Knowledge sources that it cites, in `transcript_source`."),
-        Column::text("customer_intent").doc("What the customer wants, as Copilot understood it."),
+        Column::text("customer_intent").unique().doc("What the customer wants, as Copilot understood it."),
         Column::text("message").unique().doc("What was written; Markdown."),
     ],
 )

@@ -91,9 +91,12 @@ impl Lookup<'_> {
     async fn missing(&self, new: &NewRows) -> Result<(Option<FileBounds>, KeyProbe), Error> {
         let mut probe = self.delete_keys.probe().clone();
         let mut bounds = None;
-        for input in self.inputs {
+        for (input, positions) in self.inputs.iter().zip(new.missing_positions()) {
+            if positions.is_empty() {
+                continue;
+            }
             let add = |row: KeyRow<'_>| {
-                if new.by_key.get(&row.key()).is_some_and(|row| !row.is_found.load(Relaxed::Relaxed)) {
+                if positions.binary_search(&row.position).is_ok() {
                     let (columns, at) = row.columns();
                     probe.add(columns, at);
                     let bounds = bounds.get_or_insert_with(|| FileBounds::of_keys(self.table.key.len()));
