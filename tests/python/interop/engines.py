@@ -23,6 +23,8 @@ class Engine:
     thin = 1
     # Lakes that are left to others, where reading is slow.
     left_out = ()
+    # Whether the names of stored views are those of the shipped views that it has.
+    has_views = False
 
     def __init__(self, lake, definitions):
         self.lake, self.definitions = lake, definitions
@@ -171,6 +173,7 @@ class PolarsParquet(PolarsDelta):
 class DuckdbViews(Sql):
     name = "DuckDB views"
     kinds = ("local", "s3", "azure")
+    has_views = True
 
     def open(self):
         import duckdb
@@ -204,6 +207,7 @@ class DuckdbGlob(DuckdbViews):
     name = "DuckDB read_parquet"
     reads = "folder"
     kinds = ("local",)
+    has_views = False
 
     def source(self, table):
         if self.definitions[table].weeks:
@@ -216,6 +220,7 @@ class DuckdbDelta(DuckdbViews):
     reads = "log"
     kinds = ("local",)
     thin = 5
+    has_views = False
 
     def open(self):
         import duckdb
@@ -232,6 +237,11 @@ class DuckdbDelta(DuckdbViews):
         self.connection.execute(f"LOAD '{extension}'")
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute(self.lake.views["delta"])
+
+    def source(self, table):
+        if self.definitions[table].is_view:
+            return f"delta_scan('{self.lake.url}/{table}')"
+        return super().source(table)
 
     def ask(self, sql):
         return self.connection.execute(sql).fetch_arrow_table()
@@ -385,6 +395,7 @@ class Pyspark(Sql):
 
 class Own(Sql):
     name = "copilot-lake query"
+    has_views = True
     kinds = ("local", "s3", "azure", "gcs")
     # A process for each; `readers.rs` asks it every filter.
     thin = 0

@@ -32,6 +32,8 @@ class Definition:
     key: list
     types: dict
     time: str | None
+    # Whether a shipped view bears its name: it is what the view answered when it was stored.
+    is_view: bool
 
     @property
     def weeks(self):
@@ -105,11 +107,16 @@ class Lake:
         return pyarrow.feather.read_table(pathlib.Path(self.reference) / f"{table}.arrow")
 
 
+def is_shipped(binary, name):
+    """Whether a view or query of that name is shipped."""
+    return subprocess.run([binary, "query", "--show", name], capture_output=True).returncode == 0
+
+
 def definitions(binary):
     """The tables of the data model, as the binary describes them."""
     listed = subprocess.run([binary, "tables"], check=True, capture_output=True, text=True).stdout
     tables = {}
-    # The views follow after a blank line.
+    # The views that are not stored follow after a blank line.
     for name in re.findall(r"^(\w+) ", listed.split("\n\n")[0], re.MULTILINE):
         text = subprocess.run([binary, "tables", name], check=True, capture_output=True, text=True).stdout
         key = re.search(r"^key: +(.+)$", text, re.MULTILINE)[1].split(", ")
@@ -121,7 +128,7 @@ def definitions(binary):
             column, kind = re.match(rf"(\w+) +({'|'.join(map(re.escape, TYPES))}) ", line).groups()
             types[column] = kind
         time = "row_time" if "week_start" in types else time and time[1]
-        tables[name] = Definition(name, key, types, time)
+        tables[name] = Definition(name, key, types, time, is_shipped(binary, name))
     assert len(tables) > 15, tables
     return tables
 
