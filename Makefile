@@ -48,9 +48,8 @@ soak: build python stores ## the long form of the tests that kill runs and chang
 
 # Another binary takes the place of that of `make build`, until that is made again.
 workers: ## queries on several machines: the tests of a feature that is off by default
-	cargo test --locked -p copilot-lake-query --features workers --quiet --lib -- workers::
 	cargo build --locked --workspace --features copilot-lake-cli/workers
-	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --test it -- workers::
+	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --lib --test it -- workers::
 
 accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
 	COPILOT_LAKE_ACCEPT=1 cargo test --locked --workspace --lib --test it --quiet

@@ -19,7 +19,8 @@ const TOKEN: &str = "COPILOT_LAKE_WORKERS__TOKEN";
 fn has_workers() -> bool {
     let has = Command::new(binary()).args(["worker", "--help"]).output().unwrap().status.success();
     if !has {
-        writeln!(std::io::stderr(), "skipped: built without the feature `workers`; `make workers` tests it").unwrap();
+        writeln!(std::io::stderr().lock(), "skipped: built without the feature `workers`; `make workers` tests it")
+            .unwrap();
     }
     has
 }
