@@ -43,7 +43,7 @@ interop: build python stores $(INTEROP).ok ## read lakes in every state and stor
 	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
 soak: build python stores ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign::
+	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign:: derived:: ledger:: maintain::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
 # Another binary takes the place of that of `make build`, until that is made again.
@@ -75,6 +75,9 @@ bench-peers: $(PEERS).ok ## `replay` beside DuckDB, Polars, Python and dlt, on t
 release: ## the binary for real runs
 	cargo build --locked --release -p copilot-lake-cli
 
+dist: ## the binary for packages, optimised across crates, which takes an hour
+	cargo build --locked --profile dist -p copilot-lake-cli
+
 python: $(PYTHON).ok
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 $(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt tests/python/segments.txt
@@ -97,4 +100,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers release interop python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers release dist interop python soak stores

@@ -150,7 +150,8 @@ mod tests {
     async fn a_worker_reads_its_lake_and_no_file_of_the_machine() {
         let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
         let runtime = runtime(&lake).unwrap();
-        let has = |url: &str| runtime.object_store(Url::parse(url).unwrap()).is_ok();
+        let stores = &runtime.object_store_registry;
+        let has = |url: &str| stores.get_store(&Url::parse(url).unwrap()).is_ok();
         assert!(has(STORE) && !has("file:///etc/passwd") && !has("s3://bucket/"));
     }
 }
