@@ -95,8 +95,8 @@ pub(crate) fn of_worker(url: &Url, error: DataFusionError) -> DataFusionError {
     WorkerFailure { kind: FailureKind::of(status), url: url.to_string(), reason: reason(status) }.into()
 }
 
-/// What a worker reports of a plan: for a missing file, the store's error. Those of Parquet are sent with the text of their
-/// cause alone, and a query begins again only for a file that is known to be missing.
+/// What a worker reports of a plan: for a missing file, the store's error. Parquet's errors are sent with the text of
+/// their cause alone, and a query begins again only for a file that is known to be missing.
 fn restored(error: DataFusionError) -> DataFusionError {
     let DataFusionError::ParquetError(parquet) = error.find_root() else { return error };
     let ParquetError::External(cause) = parquet.as_ref() else { return error };

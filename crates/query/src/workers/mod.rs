@@ -6,7 +6,8 @@
 //! - `client`: the workers of a session; `rerun`: what becomes of a query when one fails; `worker_set`: which are left.
 //! - `server`: a worker; `checked_service`: which requests it takes; `query_limit`: how many queries at a time;
 //!   `read_only_store`: what its plans can reach.
-//! - `handshake`: what both sides must agree on; `token`: the secret among it; `channels`: connections; `failure`: errors that name a worker.
+//! - `handshake`: what both sides must agree on; `token`: the secret among it; `channels`: connections; `failure`: errors
+//!   that name a worker.
 
 pub(crate) mod channels;
 mod checked_service;

@@ -108,7 +108,8 @@ fn worker(lake: &Lake, channels: Channels) -> Result<Worker, Error> {
     Ok(Worker::from_session_builder(session).with_runtime_env(runtime).with_version(env!("CARGO_PKG_VERSION")))
 }
 
-/// The memory of all queries, and the lake's store alone, read-only: a plan can read no file of the machine and write none.
+/// The memory of all queries, and the lake's store alone, read-only: a plan reads no file of the machine, and writes none
+/// anywhere.
 fn runtime(lake: &Lake) -> EngineResult<Arc<RuntimeEnv>> {
     let url = |text: &str| Url::parse(text).map_err(|error| DataFusionError::External(Box::new(error)));
     let runtime = engine::runtime(MEMORY)?;

@@ -39,7 +39,7 @@ impl WorkerSet {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps the failure of a worker that got no plan: the query fails where others wait for its rows, without its name.
+    /// Keeps the failure of a worker that got no plan, for the failure of the query that follows.
     pub(crate) fn note_plan_failure(&self, failure: WorkerFailure) {
         *self.plan_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
