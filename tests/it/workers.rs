@@ -38,12 +38,20 @@ impl Worker {
     fn start(mut command: Command, more: &[&str]) -> Self {
         command.args(["worker", "--listen", "127.0.0.1:0", "--log", "json"]).args(more);
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut messages = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        messages.read_line(&mut line).unwrap();
+        let messages = BufReader::new(process.stderr.take().unwrap());
+        let mut worker = Self { process, url: String::new(), messages };
+        let line = worker.message();
         let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(event["event"], "listening", "{line}");
-        Self { process, url: event["url"].as_str().unwrap().to_owned(), messages }
+        worker.url = event["url"].as_str().unwrap().to_owned();
+        worker
+    }
+
+    /// The text of its next message.
+    fn message(&mut self) -> String {
+        let mut line = String::new();
+        self.messages.read_line(&mut line).unwrap();
+        line
     }
 
     fn kill(&mut self) {
@@ -97,6 +105,10 @@ fn workers_answer_as_one_process_does_until_the_last_one_is_killed() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     let mut workers = [Worker::start(over(folder), &[]), Worker::start(over(folder), &[])];
     let urls = format!("{},{}", workers[0].url, workers[1].url);
+    for worker in &mut workers {
+        let told = worker.message();
+        assert!(told.contains("without a token, every user of this machine can read the lake"), "{told}");
+    }
 
     let mut compared = 0;
     for query in QUERIES {
@@ -169,8 +181,12 @@ fn certificates(folder: &Path) -> [PathBuf; 3] {
     let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let contents = [("worker.pem", certificate.pem()), ("key.pem", key.serialize_pem()), ("ca.pem", issuer.pem())];
     contents.map(|(name, content)| {
-        std::fs::write(folder.join(name), content).unwrap();
-        folder.join(name)
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        // One of them is a secret.
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path
     })
 }
 
@@ -194,22 +210,29 @@ fn tls_and_a_token_are_wanted_of_both_sides() {
     let mut worker = Worker::start(command, &tls);
     assert!(worker.url.starts_with("https://127.0.0.1:"), "{}", worker.url);
     let sql = ["query", "--sql", "SELECT count(*) AS n FROM msdyn_copilotevent", "--format", "json", "--workers"];
-    let with = |token: &str, url: &str| {
+    let with = |token: Option<&str>, url: &str| {
         let mut command = world.command(&[&sql[..], &[url]].concat());
-        command.env(TOKEN, token).output().unwrap()
+        command.envs(token.map(|token| (TOKEN, token))).output().unwrap()
     };
-    let right = with("t0ken", &worker.url);
+    let right = with(Some("t0ken"), &worker.url);
     assert!(right.status.success() && text(&right.stdout) == "{\"n\":100}\n", "{}", text(&right.stderr));
-    for (token, reason) in [("other", "it wants another token"), ("", "it wants a token, and there is none")] {
+    let wrong = "wr0ng-s3cret";
+    for (token, reason) in [(Some(wrong), "it wants another token"), (None, "it wants a token, and there is none")] {
         let refused = with(token, &worker.url);
         let told = text(&refused.stderr);
         assert!(refused.status.code() == Some(5) && refused.stdout.is_empty(), "{told}");
         assert!(told.contains(&format!("the worker {}/ refuses the query: {reason}", worker.url)), "{told}");
-        assert!(!told.contains("t0ken") && !told.contains("other\""), "{told}");
+        assert!(!told.contains("t0ken") && !told.contains(wrong), "{told}");
     }
-    let clear = with("t0ken", "http://10.0.0.7:8410");
+    let empty = with(Some(""), &worker.url);
+    let told = text(&empty.stderr);
+    assert!(empty.status.code() == Some(2) && told.contains(&format!("`{TOKEN}` is empty")), "{told}");
+    let empty = world.command(&[&sql[..], &[&worker.url, "--set", "workers.token="]].concat()).output().unwrap();
+    let told = text(&empty.stderr);
+    assert!(empty.status.code() == Some(2) && told.contains("`workers.token` must be a text, but is empty"), "{told}");
+    let clear = with(Some("t0ken"), "http://10.0.0.7:8410");
     assert!(clear.status.code() == Some(2) && text(&clear.stderr).contains("https://"), "{}", text(&clear.stderr));
-    let unknown = with("t0ken", &worker.url.replace("https:", "http:"));
+    let unknown = with(Some("t0ken"), &worker.url.replace("https:", "http:"));
     assert_eq!(unknown.status.code(), Some(1), "{}", text(&unknown.stderr));
 
     // Another lake than that of the worker.
@@ -219,6 +242,32 @@ fn tls_and_a_token_are_wanted_of_both_sides() {
     let unfit = command.env(TOKEN, "t0ken").output().unwrap();
     assert_eq!(unfit.status.code(), Some(2), "{}", text(&unfit.stderr));
     assert!(text(&unfit.stderr).contains("it serves the lake file://"), "{}", text(&unfit.stderr));
+
+    // Two of them take rows from each other. The key of this one is for everybody.
+    #[cfg(unix)]
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let mut command = world.command(&[]);
+    command.env(TOKEN, "t0ken");
+    let mut second = Worker::start(command, &tls);
+    if cfg!(unix) {
+        let told = second.message();
+        assert!(told.contains("`--tls-key`: other users can read `"), "{told}");
+    }
+    let grouped = "SELECT msdyn_interactiontype, count(*) FROM msdyn_copilotevent GROUP BY 1";
+    let grouped = ["query", "--sql", grouped, "--format", "csv"];
+    let here = world.command(&grouped).output().unwrap();
+    let urls = format!("{},{}", worker.url, second.url);
+    let mut command = world.command(&[&grouped[..], &["--workers", &urls]].concat());
+    let there = command.env(TOKEN, "t0ken").output().unwrap();
+    assert!(there.status.success() && text(&there.stderr).is_empty(), "{}", text(&there.stderr));
+    assert!(lines(&there) == lines(&here) && lines(&here).len() > 2, "{}", text(&there.stdout));
+    // One that is not reached is left out, of plans that are only shown too.
+    second.kill();
+    let mut command = world.command(&[&grouped[..3], &["--explain", "--workers", &urls]].concat());
+    let explained = command.env(TOKEN, "t0ken").output().unwrap();
+    let told = text(&explained.stderr);
+    assert!(explained.status.success() && told.starts_with("warning: the worker "), "{told}");
+    assert!(told.contains(&format!("{}/ failed: ", second.url)), "{told}");
 
     // It ends when it is told to.
     #[cfg(unix)]

@@ -85,13 +85,13 @@ pub(crate) enum Cause {
     #[cfg(feature = "query")]
     QueryFailed,
     /// A worker cannot be reached, or failed.
-    #[cfg(feature = "query")]
+    #[cfg(feature = "workers")]
     WorkerFailed,
     /// A worker wants another token.
-    #[cfg(feature = "query")]
+    #[cfg(feature = "workers")]
     WorkerRefused,
     /// A worker is of another version or lake.
-    #[cfg(feature = "query")]
+    #[cfg(feature = "workers")]
     WorkerUnfit,
 }
 
@@ -214,16 +214,16 @@ impl Cause {
             ),
             #[cfg(feature = "query")]
             Self::QueryFailed => (Failed, ""),
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             Self::WorkerFailed => {
                 (Failed, "leave the worker out of `--workers`, or start it and run the same command again")
             }
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             Self::WorkerRefused => (
                 Refused,
                 "set COPILOT_LAKE_WORKERS__TOKEN, or `workers.token_file`, to the token that the worker was started with",
             ),
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             Self::WorkerUnfit => (
                 Usage,
                 "run one version of copilot-lake everywhere, and start workers with the `--lake` that is queried",
@@ -304,11 +304,11 @@ mod tests {
             (Cause::QueryText, 2),
             #[cfg(feature = "query")]
             (Cause::QueryMemory, 1),
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             (Cause::WorkerFailed, 1),
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             (Cause::WorkerRefused, 5),
-            #[cfg(feature = "query")]
+            #[cfg(feature = "workers")]
             (Cause::WorkerUnfit, 2),
         ] {
             assert_eq!(cause.code_and_hint().0 as u8, code, "{cause:?}");

@@ -29,6 +29,14 @@ pub(crate) fn variables() -> Vec<Variable> {
     found
 }
 
+/// Whether a variable is set to an empty text.
+#[cfg(feature = "workers")]
+pub(crate) fn is_empty(name: &str) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let value = std::env::var_os(name);
+    value.is_some_and(|value| value.is_empty())
+}
+
 /// The names of the program's variables: another program that it starts must not inherit them, some are secrets.
 pub(crate) fn variable_names() -> Vec<String> {
     variables().into_iter().map(|variable| variable.name).collect()

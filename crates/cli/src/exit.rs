@@ -162,9 +162,13 @@ fn of_query(error: &copilot_lake_query::Error) -> Cause {
         Error::Table { remedy: Some(remedy), .. } => Cause::Lake(*remedy),
         Error::FileMissing { .. } => Cause::Lake(Remedy::ReplaceFile),
         Error::OutOfMemory(_) => Cause::QueryMemory,
+        #[cfg(feature = "workers")]
         Error::WorkerFailed { .. } => Cause::WorkerFailed,
+        #[cfg(feature = "workers")]
         Error::WorkerRefused { .. } => Cause::WorkerRefused,
+        #[cfg(feature = "workers")]
         Error::WorkerUnfit { .. } => Cause::WorkerUnfit,
+        #[cfg(feature = "workers")]
         Error::WorkerSetting(_) => Cause::Setting,
         Error::Table { remedy: None, .. } | Error::Run(_) => Cause::QueryFailed,
     }

@@ -60,6 +60,7 @@ pub enum Error {
     #[error("the query failed: {0}")]
     Run(String),
     /// A worker cannot be reached, or failed, and no other did its work.
+    #[cfg(feature = "workers")]
     #[error("the worker {url} failed: {reason}")]
     WorkerFailed {
         /// Which one.
@@ -68,6 +69,7 @@ pub enum Error {
         reason: String,
     },
     /// A worker wants another token.
+    #[cfg(feature = "workers")]
     #[error("the worker {url} refuses the query: {reason}")]
     WorkerRefused {
         /// Which one.
@@ -76,6 +78,7 @@ pub enum Error {
         reason: String,
     },
     /// A worker is of another version, or serves another lake.
+    #[cfg(feature = "workers")]
     #[error("the worker {url} refuses the query: {reason}")]
     WorkerUnfit {
         /// Which one.
@@ -84,6 +87,7 @@ pub enum Error {
         reason: String,
     },
     /// An address, a token or a certificate of workers cannot be used.
+    #[cfg(feature = "workers")]
     #[error("{0}")]
     WorkerSetting(String),
 }

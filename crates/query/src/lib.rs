@@ -37,6 +37,7 @@ pub use workers::{
     channels::worker_url,
     client::{WorkerAccess, Workers},
     server::{WorkerServer, WorkerTls},
+    token::WorkerToken,
 };
 
 #[cfg(test)]

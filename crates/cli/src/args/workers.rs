@@ -22,7 +22,7 @@ pub(crate) struct WorkerArgs {
     /// Address to listen on; port 0 takes a free one. Others than this machine's need a token and TLS.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8410")]
     pub(crate) listen: std::net::SocketAddr,
-    /// The worker's certificate, PEM. Clients and other workers trust the system's authorities or `network.ca_file`.
+    /// The worker's certificate, PEM. Clients and other workers trust the system's authorities and `network.ca_file`.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<std::path::PathBuf>,
     /// The certificate's private key, PEM.

@@ -54,6 +54,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     let engine = Engine::connect(&args.workers, &config, &lake).await?;
     if args.explain {
         let text = engine.open(&lake, &params).await?.explain(&question.sql).await?;
+        engine.warn_of_failures(console);
         let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }

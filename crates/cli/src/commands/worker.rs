@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::args::{GlobalArgs, WorkerArgs};
 use crate::commands::lake;
+use crate::config::exposed_secrets::{exposed_file, exposed_secrets};
 use crate::config::{Config, text_file, workers};
 use crate::output::console::{Console, Level};
 use crate::problem::{Problem, usage};
@@ -31,6 +32,16 @@ pub(crate) async fn run_worker(args: WorkerArgs, global: GlobalArgs, console: &C
     let text = format!("the worker listens at {url} until Ctrl-C, for queries of {location}");
     let fields = Map::from_iter([("url".to_owned(), json!(url)), ("lake".to_owned(), json!(location))]);
     console.event(Level::Info, "listening", &text, fields);
+    let exposed_key = args.tls_key.as_deref().and_then(|key| exposed_file("--tls-key", key));
+    for exposed in exposed_secrets(&config).into_iter().chain(exposed_key) {
+        console.warning(&exposed);
+    }
+    if access.token.is_none() {
+        console.warning(
+            "without a token, every user of this machine can read the lake through the worker; set \
+             COPILOT_LAKE_WORKERS__TOKEN or `workers.token_file`, for clients too",
+        );
+    }
     let (stop, stopped) = oneshot::channel::<()>();
     let mut serving = pin!(server.serve(async {
         // Sent or dropped, it is the signal.

@@ -32,9 +32,7 @@ fn exposed_secret(name: &str, setting: &Setting) -> Option<String> {
     let Setting { value, origin } = setting;
     let key = name.rsplit('.').next().unwrap_or(name);
     match (value, origin) {
-        (ConfigValue::Path(path), _) if SECRET_FILES.contains(&key) => is_readable_by_others(path).then(|| {
-            format!("`{name}`: other users can read `{}`; take that right away, as by `chmod 600`", path.display())
-        }),
+        (ConfigValue::Path(path), _) if SECRET_FILES.contains(&key) => exposed_file(name, path),
         _ if is_public_option(name) => None,
         (value, SettingOrigin::Set | SettingOrigin::Flag(_)) if value.holds_secret() => {
             let instead = if key == CLIENT_SECRET.name {
@@ -52,6 +50,13 @@ fn exposed_secret(name: &str, setting: &Setting) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What to do about a file of a secret, which the key or the flag of this name names, if it is exposed.
+pub(crate) fn exposed_file(name: &str, path: &Path) -> Option<String> {
+    is_readable_by_others(path).then(|| {
+        format!("`{name}`: other users can read `{}`; take that right away, as by `chmod 600`", path.display())
+    })
 }
 
 /// Whether it is an option of a store that is no secret, whatever the prefix of its cloud.

@@ -92,8 +92,14 @@ impl ConfigKey {
 }
 
 /// Names of keys whose files are secrets, or whose URL may hold one.
-const SECRET_KEYS: [&str; 5] =
-    ["client_secret_file", "client_certificate_file", "client_certificate_password_file", "proxy", "token_file"];
+const SECRET_KEYS: &[&str] = &[
+    "client_secret_file",
+    "client_certificate_file",
+    "client_certificate_password_file",
+    "proxy",
+    #[cfg(feature = "workers")]
+    "token_file",
+];
 
 /// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];

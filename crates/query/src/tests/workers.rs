@@ -7,7 +7,7 @@ use url::Url;
 
 use super::lake::{ASK, CLEAR, COPY, DOWN, EMAIL, GENERATED, SEND, TestLake, UP, answer, event, try_answer};
 use crate::workers::handshake::Handshake;
-use crate::{Error, QUERIES, WorkerAccess, WorkerServer, Workers};
+use crate::{Error, QUERIES, WorkerAccess, WorkerServer, WorkerToken, Workers};
 
 /// A worker of this process.
 struct LocalWorker {
@@ -62,7 +62,7 @@ const COUNTS: &str = "SELECT msdyn_interactiontype, count(*) FROM msdyn_copilote
 async fn workers_answer_as_one_process_does() {
     let files = events();
     let lake = opened(&files).await;
-    let access = WorkerAccess { token: Some("t0ken".to_owned()), ca: None };
+    let access = WorkerAccess { token: Some(WorkerToken::new("t0ken")), ca: None };
     let running = [LocalWorker::start(&lake, &access), LocalWorker::start(&lake, &access)];
     let workers = Workers::connect(running.iter().map(|of| of.url.clone()).collect(), &lake, &access).await.unwrap();
     let alone = files.session(&[]).await;
@@ -107,10 +107,29 @@ async fn a_query_runs_again_without_a_worker_that_ended_and_names_the_last_one()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_workers_miss_is_named() {
+    let files = events();
+    let lake = opened(&files).await;
+    let access = WorkerAccess::default();
+    let running = [LocalWorker::start(&lake, &access), LocalWorker::start(&lake, &access)];
+    let workers = Workers::connect(running.iter().map(|of| of.url.clone()).collect(), &lake, &access).await.unwrap();
+    let session = files.session(&[]).await.on(&workers).unwrap();
+    // Workers keep the metadata that they have read: the second time they miss the rows.
+    answer(&session, COUNTS).await;
+    for file in &files.files["msdyn_copilotevent"] {
+        std::fs::remove_file(files.directory.path().join(&file.path)).unwrap();
+    }
+    let failed = try_answer(&session, COUNTS).await.unwrap_err();
+    let is_named = |path: &str| files.files["msdyn_copilotevent"].iter().any(|file| path.ends_with(&file.path));
+    assert!(matches!(&failed, Error::FileMissing { path, .. } if is_named(path)), "{failed:?}");
+    assert!(workers.failures().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_refuse_whoever_is_not_of_their_kind() {
     let files = events();
     let lake = opened(&files).await;
-    let access = |token: Option<&str>| WorkerAccess { token: token.map(str::to_owned), ca: None };
+    let access = |token: Option<&str>| WorkerAccess { token: token.map(WorkerToken::new), ca: None };
     let worker = LocalWorker::start(&lake, &access(Some("t0ken")));
     let urls = || vec![worker.url.clone()];
     let connect = async |lake: &Lake, token| Workers::connect(urls(), lake, &access(token)).await.map(drop);
@@ -127,7 +146,7 @@ async fn workers_refuse_whoever_is_not_of_their_kind() {
     let unfit = connect(&other, Some("t0ken")).await.unwrap_err();
     assert!(matches!(unfit, Error::WorkerUnfit { .. }) && unfit.to_string().contains("memory://"), "{unfit}");
 
-    let mut handshake = Handshake::new(&lake, Some("t0ken".to_owned()));
+    let mut handshake = Handshake::new(&lake, Some(WorkerToken::new("t0ken")));
     handshake.version = "0.0.7".to_owned();
     let unfit = Workers::greet(urls(), &handshake, None).await.err().unwrap();
     let versions = format!("its version is {}, and that of the client 0.0.7", env!("CARGO_PKG_VERSION"));

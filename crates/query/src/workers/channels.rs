@@ -23,10 +23,11 @@ use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use url::{Host, Url};
 
-use super::failure::with_address;
+use super::failure::{WorkerFailure, of_worker};
+use super::worker_set::WorkerSet;
 
-/// The time in which a worker takes a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// The time in which a connection is made, and once more the time in which both sides agree on TLS.
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
 /// The time after which a silent worker is asked for a sign of life, and in which it gives one.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -59,18 +60,17 @@ pub fn worker_url(text: &str) -> Result<Url, String> {
 #[derive(Clone)]
 pub(crate) struct Channels {
     headers: HeaderMap,
-    tls: ClientTlsConfig,
+    ca: Option<Certificate>,
+    workers: WorkerSet,
+    connect: Duration,
     open: Arc<Mutex<HashMap<Url, Channel>>>,
 }
 
 impl Channels {
-    /// Connections with these headers; workers' certificates are of these authorities (PEM), else of the system's.
-    pub(crate) fn new(headers: HeaderMap, ca: Option<&[u8]>) -> Self {
-        let tls = match ca {
-            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-            None => ClientTlsConfig::new().with_native_roots(),
-        };
-        Self { headers, tls, open: Arc::default() }
+    /// Connections with these headers; workers' certificates are of these authorities (PEM) or of the system's. `workers`
+    /// are those that plans are sent to.
+    pub(crate) fn new(headers: HeaderMap, ca: Option<&[u8]>, workers: WorkerSet) -> Self {
+        Self { headers, ca: ca.map(Certificate::from_pem), workers, connect: CONNECT, open: Arc::default() }
     }
 
     /// A client over the connection to a worker, which is made with the first request, and again after it broke.
@@ -80,7 +80,7 @@ impl Channels {
     pub(crate) fn worker(&self, url: &Url) -> Result<Box<dyn WorkerChannel>> {
         let channel = HeadedChannel { channel: self.channel(url)?, headers: self.headers.clone() };
         let client = create_worker_client(BoxCloneSyncChannel::new(channel));
-        Ok(Box::new(AddressedWorker { url: url.clone(), client }))
+        Ok(Box::new(AddressedWorker { url: url.clone(), workers: self.workers.clone(), client }))
     }
 
     fn channel(&self, url: &Url) -> Result<Channel> {
@@ -93,16 +93,24 @@ impl Channels {
         let unusable = |error| DataFusionError::Configuration(format!("worker {url}: {}", causes(&error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .map_err(unusable)?
-            .connect_timeout(CONNECT)
+            .connect_timeout(self.connect)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .http2_adaptive_window(true);
         if url.scheme() == "https" {
-            endpoint = endpoint.tls_config(self.tls.clone()).map_err(unusable)?;
+            endpoint = self.with_tls(endpoint).map_err(unusable)?;
         }
         let channel = endpoint.connect_lazy();
         open.insert(url.clone(), channel.clone());
         Ok(channel)
+    }
+
+    fn with_tls(&self, endpoint: Endpoint) -> Result<Endpoint, tonic::transport::Error> {
+        let tls = ClientTlsConfig::new().timeout(self.connect);
+        let Some(ca) = &self.ca else { return endpoint.tls_config(tls.with_native_roots()) };
+        let tls = tls.ca_certificate(ca.clone());
+        // A system without authorities, as a small container is, needs no others than these.
+        endpoint.clone().tls_config(tls.clone().with_native_roots()).or_else(|_| endpoint.tls_config(tls))
     }
 }
 
@@ -151,13 +159,14 @@ impl Service<Request<Body>> for HeadedChannel {
 /// A worker whose address is in the errors of its connection.
 struct AddressedWorker {
     url: Url,
+    workers: WorkerSet,
     client: Box<dyn WorkerChannel>,
 }
 
 impl AddressedWorker {
     fn addressed<T: 'static>(&self, stream: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
         let url = self.url.clone();
-        stream.map_err(move |error| with_address(&url, error)).boxed()
+        stream.map_err(move |error| of_worker(&url, error)).boxed()
     }
 }
 
@@ -172,7 +181,14 @@ impl WorkerChannel for AddressedWorker {
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
         let answers = self.client.coordinator_channel(headers, request, messages, metrics, context).await;
-        answers.map(|answers| self.addressed(answers)).map_err(|error| with_address(&self.url, error))
+        let answers = answers.map_err(|error| {
+            let error = of_worker(&self.url, error);
+            if let Some(failure) = WorkerFailure::in_error(&error) {
+                self.workers.note_plan_failure(failure);
+            }
+            error
+        })?;
+        Ok(self.addressed(answers))
     }
 
     async fn execute_task(
@@ -183,17 +199,18 @@ impl WorkerChannel for AddressedWorker {
         context: &Arc<TaskContext>,
     ) -> Result<Vec<BoxStream<'static, Result<RecordBatch>>>> {
         let partitions = self.client.execute_task(headers, request, metrics, context).await;
-        let partitions = partitions.map_err(|error| with_address(&self.url, error))?;
+        let partitions = partitions.map_err(|error| of_worker(&self.url, error))?;
         Ok(partitions.into_iter().map(|batches| self.addressed(batches)).collect())
     }
 
     async fn get_worker_info(&mut self, request: GetWorkerInfoRequest) -> Result<GetWorkerInfoResponse> {
-        self.client.get_worker_info(request).await.map_err(|error| with_address(&self.url, error))
+        self.client.get_worker_info(request).await.map_err(|error| of_worker(&self.url, error))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::failure::FailureKind;
     use super::*;
 
     #[test]
@@ -213,8 +230,22 @@ mod tests {
         ] {
             assert!(worker_url(bad).is_err(), "{bad}");
         }
-        let channels = Channels::new(HeaderMap::new(), None);
+        let channels = Channels::new(HeaderMap::new(), None, WorkerSet::new(Vec::new()));
         let refused = channels.worker(&"http://10.0.0.7:8410".parse().unwrap()).err().unwrap();
         assert!(refused.to_string().contains("reached by https://"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_never_answers_is_given_up() {
+        // The system takes connections to it, and nobody reads what they send.
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url: Url = format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
+        // No authority but the system's, which may have none.
+        let channels = Channels::new(HeaderMap::new(), Some(&[]), WorkerSet::new(Vec::new()));
+        let channels = Channels { connect: Duration::from_millis(100), ..channels };
+        let error = channels.worker(&url).unwrap().get_worker_info(GetWorkerInfoRequest {}).await.err().unwrap();
+        let failure = WorkerFailure::in_error(&error).unwrap();
+        assert_eq!((failure.kind, failure.url), (FailureKind::Failed, url.to_string()));
+        assert!(failure.reason.contains("TLS handshake timeout"), "{}", failure.reason);
     }
 }

@@ -16,6 +16,7 @@ use super::checked_service::CLIENT;
 use super::failure::{FailureKind, WorkerFailure};
 use super::handshake::Handshake;
 use super::rerun::RerunPlanner;
+use super::token::WorkerToken;
 use super::worker_set::WorkerSet;
 use crate::error::Error;
 use crate::fallible::FallibleParts;
@@ -24,8 +25,8 @@ use crate::fallible::FallibleParts;
 #[derive(Default, Clone)]
 pub struct WorkerAccess {
     /// The token that clients and workers share.
-    pub token: Option<String>,
-    /// The authorities of workers' certificates (PEM); `None`: the system's.
+    pub token: Option<WorkerToken>,
+    /// Authorities of workers' certificates (PEM), in addition to the system's.
     pub ca: Option<Vec<u8>>,
 }
 
@@ -48,7 +49,8 @@ impl Workers {
     pub(crate) async fn greet(urls: Vec<Url>, handshake: &Handshake, ca: Option<&[u8]>) -> Result<Self, Error> {
         let mut headers = handshake.headers().map_err(|_| Error::invalid_token())?;
         headers.insert(CLIENT, client_id()?);
-        let workers = Self { channels: Channels::new(headers, ca), set: WorkerSet::new(urls) };
+        let set = WorkerSet::new(urls);
+        let workers = Self { channels: Channels::new(headers, ca, set.clone()), set };
         let greetings = workers.set.all().iter().map(|url| greeting(&workers.channels, url));
         for error in join_all(greetings).await.into_iter().filter_map(Result::err) {
             match (WorkerFailure::in_error(&error), error) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
 use tonic::{Code, Status};
 use url::Url;
 
@@ -81,12 +82,29 @@ impl WorkerFailure {
     }
 }
 
-/// An error of a connection to a worker, with its address; what the worker itself reports of a plan stays as it is.
-pub(crate) fn with_address(url: &Url, error: DataFusionError) -> DataFusionError {
-    let DataFusionError::External(cause) = &error else { return error };
+impl From<WorkerFailure> for DataFusionError {
+    fn from(failure: WorkerFailure) -> Self {
+        Self::Context(failure.to_string(), Box::new(Self::Execution(failure.reason)))
+    }
+}
+
+/// An error that a worker sent, or that its connection had, which gets the worker's address.
+pub(crate) fn of_worker(url: &Url, error: DataFusionError) -> DataFusionError {
+    let DataFusionError::External(cause) = &error else { return restored(error) };
     let Some(status) = cause.downcast_ref::<Status>() else { return error };
-    let failure = WorkerFailure { kind: FailureKind::of(status), url: url.to_string(), reason: reason(status) };
-    DataFusionError::Context(failure.to_string(), Box::new(DataFusionError::Execution(failure.reason)))
+    WorkerFailure { kind: FailureKind::of(status), url: url.to_string(), reason: reason(status) }.into()
+}
+
+/// What a worker reports of a plan: for a missing file, the store's error. Parquet's errors are sent with the text of
+/// their cause alone, and a query begins again only for a file that is known to be missing.
+fn restored(error: DataFusionError) -> DataFusionError {
+    let DataFusionError::ParquetError(parquet) = error.find_root() else { return error };
+    let ParquetError::External(cause) = parquet.as_ref() else { return error };
+    let text = cause.to_string();
+    let missing = text.strip_prefix("Object at location ").and_then(|text| text.split_once(" not found: "));
+    let Some((path, reason)) = missing else { return error };
+    let (path, source) = (path.to_owned(), reason.into());
+    DataFusionError::ObjectStore(Box::new(object_store::Error::NotFound { path, source }))
 }
 
 /// What a status says, with its causes.
@@ -116,12 +134,28 @@ mod tests {
             (Status::unavailable("why"), FailureKind::Failed),
             (Status::unknown("why"), FailureKind::Failed),
         ] {
-            let error = with_address(&url, DataFusionError::External(Box::new(status)));
+            let error = of_worker(&url, DataFusionError::External(Box::new(status)));
             let error = DataFusionError::Shared(Arc::new(DataFusionError::Shared(Arc::new(error)))).context("outer");
             let failure = WorkerFailure { kind, url: url.to_string(), reason: "why".to_owned() };
             assert_eq!(WorkerFailure::in_error(&error), Some(failure));
         }
-        let of_plan = with_address(&url, DataFusionError::Execution("why".to_owned())).context("worker bees");
+        let of_plan = of_worker(&url, DataFusionError::Execution("why".to_owned())).context("worker bees");
         assert_eq!(WorkerFailure::in_error(&of_plan), None);
+    }
+
+    #[test]
+    fn a_missing_file_is_known_by_what_is_sent_of_it() {
+        let url: Url = "http://127.0.0.1:1/".parse().unwrap();
+        let received = |text: String| {
+            let error = DataFusionError::ParquetError(Box::new(ParquetError::External(text.into())));
+            of_worker(&url, DataFusionError::Shared(Arc::new(error)))
+        };
+        let missing = object_store::Error::NotFound { path: "/lake/t/a.parquet".to_owned(), source: "no file".into() };
+        let restored = received(missing.to_string());
+        assert_eq!(copilot_lake_writer::missing_file(&restored), Some("/lake/t/a.parquet"), "{restored}");
+        let DataFusionError::ObjectStore(restored) = &restored else { panic!("{restored}") };
+        assert_eq!(restored.to_string(), missing.to_string());
+        let other = received("Object at location /lake/t/a.parquet is cut".to_owned());
+        assert_eq!(copilot_lake_writer::missing_file(&other), None, "{other}");
     }
 }

@@ -1,11 +1,12 @@
 //! What client and worker must agree on before a plan is sent: the version, the lake and the shared token. Every request
 //! carries all three.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use copilot_lake_writer::{Lake, shown_location};
 use tonic::Status;
 use tonic::codegen::http::header::{AUTHORIZATION, InvalidHeaderValue};
 use tonic::codegen::http::{HeaderMap, HeaderValue};
+
+use super::token::WorkerToken;
 
 const VERSION: &str = "copilot-lake-version";
 const LAKE: &str = "copilot-lake-url";
@@ -16,12 +17,12 @@ pub(crate) struct Handshake {
     pub(crate) version: String,
     /// The lake's URL without what may be a secret.
     lake: String,
-    token: Option<String>,
+    token: Option<WorkerToken>,
 }
 
 impl Handshake {
     /// That of this program over a lake.
-    pub(crate) fn new(lake: &Lake, token: Option<String>) -> Self {
+    pub(crate) fn new(lake: &Lake, token: Option<WorkerToken>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Self { version, lake: shown_location(lake.url().as_str()), token }
     }
@@ -32,9 +33,7 @@ impl Handshake {
         headers.insert(VERSION, HeaderValue::from_str(&self.version)?);
         headers.insert(LAKE, HeaderValue::from_str(&self.lake)?);
         if let Some(token) = &self.token {
-            let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
+            headers.insert(AUTHORIZATION, token.bearer()?);
         }
         Ok(headers)
     }
@@ -46,7 +45,7 @@ impl Handshake {
             else {
                 return Err(Status::unauthenticated("it wants a token, and there is none"));
             };
-            if verify_slices_are_equal(given.as_bytes(), token.as_bytes()).is_err() {
+            if !token.matches(given) {
                 return Err(Status::unauthenticated("it wants another token"));
             }
         }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     fn handshake(token: Option<&str>) -> Handshake {
-        let token = token.map(str::to_owned);
+        let token = token.map(WorkerToken::new);
         Handshake { version: "1.0.0".to_owned(), lake: "s3://bucket/lake/".to_owned(), token }
     }
 

@@ -4,8 +4,10 @@
 //! parameters: [`crate::Session::on`] hands its state to `client`, which gives it another planner.
 //!
 //! - `client`: the workers of a session; `rerun`: what becomes of a query when one fails; `worker_set`: which are left.
-//! - `server`: a worker; `checked_service`: which requests it takes; `query_limit`: how many queries at a time.
-//! - `handshake`: what both sides must agree on; `channels`: connections; `failure`: errors that name a worker.
+//! - `server`: a worker; `checked_service`: which requests it takes; `query_limit`: how many queries at a time;
+//!   `read_only_store`: what its plans can reach.
+//! - `handshake`: what both sides must agree on; `token`: the secret among it; `channels`: connections; `failure`: errors
+//!   that name a worker.
 
 pub(crate) mod channels;
 mod checked_service;
@@ -13,6 +15,8 @@ pub(crate) mod client;
 pub(crate) mod failure;
 pub(crate) mod handshake;
 mod query_limit;
+mod read_only_store;
 mod rerun;
 pub(crate) mod server;
+pub(crate) mod token;
 mod worker_set;

@@ -57,8 +57,12 @@ struct Replan {
 
 impl Replan {
     /// The plan without the worker whose failure an error is; the error itself if it is something else, or no worker is
-    /// left.
+    /// left. One that got no plan fails the query where others wait for its rows, by an error that does not name it.
     async fn without_failed(&self, error: DataFusionError) -> Result<Arc<dyn ExecutionPlan>> {
+        let error = match (WorkerFailure::in_error(&error), self.workers.take_plan_failure()) {
+            (None, Some(failure)) => DataFusionError::from(failure),
+            _ => error,
+        };
         match WorkerFailure::in_error(&error) {
             Some(failure) if failure.kind == FailureKind::Failed && self.workers.exclude(failure.clone()) => {
                 self.planner.create_physical_plan(&self.query, &self.state).await

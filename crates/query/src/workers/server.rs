@@ -7,24 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use copilot_lake_writer::Lake;
-use datafusion::common::tree_node::TreeNode;
-use datafusion::datasource::sink::DataSinkExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion_distributed::{
-    DistributedExt, Worker, WorkerPlanRewriteEvent, WorkerPlanRewriteEventResponse, WorkerQueryContext,
-};
+use datafusion_distributed::{DistributedExt, Worker, WorkerQueryContext};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tonic::transport::server::{Router, TcpIncoming};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use url::Url;
 
-use super::channels::{Channels, causes};
+use super::channels::{CONNECT, Channels, causes};
 use super::checked_service::CheckedService;
 use super::client::WorkerAccess;
 use super::handshake::Handshake;
 use super::query_limit::QueryLimit;
+use super::read_only_store::ReadOnlyStore;
+use super::worker_set::WorkerSet;
 use crate::engine::{self, MEMORY};
 use crate::error::Error;
 use crate::fallible::FallibleParts;
@@ -66,13 +64,15 @@ impl WorkerServer {
     ) -> Result<Self, Error> {
         let handshake = Handshake::new(lake, access.token.clone());
         let headers = handshake.headers().map_err(|_| Error::invalid_token())?;
-        let worker = worker(lake, Channels::new(headers, access.ca.as_deref()))?;
+        // It fetches rows from other workers, and sends plans to none.
+        let channels = Channels::new(headers, access.ca.as_deref(), WorkerSet::new(Vec::new()));
+        let worker = worker(lake, channels)?;
         let service = CheckedService::new(worker.into_worker_server(), handshake, QueryLimit::new(CLIENTS));
         let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE)).http2_adaptive_window(Some(true));
         if let Some(WorkerTls { certificate, key }) = tls {
             // The server takes the process's, and there are two to choose from. One that is set already stays.
             let _ = aws_lc_rs::default_provider().install_default();
-            let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+            let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)).timeout(CONNECT);
             let unusable =
                 |error| Error::WorkerSetting(format!("certificate and key of the worker: {}", causes(&error)));
             server = server.tls_config(config).map_err(unusable)?;
@@ -108,23 +108,20 @@ fn worker(lake: &Lake, channels: Channels) -> Result<Worker, Error> {
     Ok(Worker::from_session_builder(session).with_runtime_env(runtime).with_version(env!("CARGO_PKG_VERSION")))
 }
 
-/// The memory of all queries, and the lake's store alone: a plan can read no file of the machine.
+/// The memory of all queries, and the lake's store alone, read-only: a plan reads no file of the machine, and writes none
+/// anywhere.
 fn runtime(lake: &Lake) -> EngineResult<Arc<RuntimeEnv>> {
     let url = |text: &str| Url::parse(text).map_err(|error| DataFusionError::External(Box::new(error)));
     let runtime = engine::runtime(MEMORY)?;
     runtime.deregister_object_store(&url("file://")?)?;
-    runtime.register_object_store(&url(STORE)?, lake.store());
+    runtime.register_object_store(&url(STORE)?, Arc::new(ReadOnlyStore(lake.store())));
     Ok(runtime)
 }
 
 /// The session in which a part of a query runs: as the client's, but for what planning alone needs.
 fn state(mut query: WorkerQueryContext, channels: Channels) -> EngineResult<SessionState> {
     engine::set_options(query.builder.config().get_or_insert_default().options_mut(), MEMORY);
-    let mut state = query
-        .builder
-        .with_distributed_channel_resolver(channels)
-        .with_distributed_worker_plan_rewrite_handler(read_only)
-        .build();
+    let mut state = query.builder.with_distributed_channel_resolver(channels).build();
     // Parameters are constants in a plan.
     for function in functions(&BTreeMap::new()) {
         state.register_udf(Arc::new(function))?;
@@ -132,17 +129,11 @@ fn state(mut query: WorkerQueryContext, channels: Channels) -> EngineResult<Sess
     Ok(state)
 }
 
-/// Refuses plans that write.
-fn read_only(event: WorkerPlanRewriteEvent<'_>) -> EngineResult<WorkerPlanRewriteEventResponse> {
-    if event.plan.exists(|node| Ok(node.is::<DataSinkExec>()))? {
-        return Err(DataFusionError::Plan("a worker writes nothing".to_owned()));
-    }
-    Ok(WorkerPlanRewriteEventResponse::new(event.plan))
-}
-
 #[cfg(test)]
 mod tests {
     use copilot_lake_writer::LakeOptions;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+    use futures::StreamExt;
 
     use super::*;
 
@@ -153,5 +144,16 @@ mod tests {
         let stores = &runtime.object_store_registry;
         let has = |url: &str| stores.get_store(&Url::parse(url).unwrap()).is_ok();
         assert!(has(STORE) && !has("file:///etc/passwd") && !has("s3://bucket/"));
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_writes_fails() {
+        let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
+        let files = lake.store().list(None).count().await;
+        let context = SessionContext::new_with_config_rt(SessionConfig::new(), runtime(&lake).unwrap());
+        let copy = context.sql(&format!("COPY (SELECT 1 AS a) TO '{STORE}x.parquet'")).await.unwrap();
+        let error = copy.collect().await.unwrap_err();
+        assert!(error.to_string().contains("a worker writes nothing"), "{error}");
+        assert_eq!(lake.store().list(None).count().await, files);
     }
 }
