@@ -25,7 +25,7 @@ use super::checked_service::CheckedService;
 use super::client::WorkerAccess;
 use super::handshake::Handshake;
 use super::query_limit::QueryLimit;
-use crate::engine::{self, MEMORY};
+use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::Error;
 use crate::fallible::FallibleParts;
 use crate::functions::functions;
@@ -111,7 +111,7 @@ fn worker(lake: &Lake, channels: Channels) -> Result<Worker, Error> {
 /// The memory of all queries, and the lake's store alone: a plan can read no file of the machine.
 fn runtime(lake: &Lake) -> EngineResult<Arc<RuntimeEnv>> {
     let url = |text: &str| Url::parse(text).map_err(|error| DataFusionError::External(Box::new(error)));
-    let runtime = engine::runtime(MEMORY)?;
+    let runtime = QueryMemory::shared(MEMORY).runtime()?;
     runtime.deregister_object_store(&url("file://")?)?;
     runtime.register_object_store(&url(STORE)?, lake.store());
     Ok(runtime)
