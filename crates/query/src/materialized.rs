@@ -1,4 +1,4 @@
-//! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs into them.
+//! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs in them.
 //!
 //! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many
 //! weeks are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part,

@@ -27,7 +27,7 @@ pub(crate) struct PartLimits {
     /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
     /// but build sides of joins and windows do not.
     pub(crate) rows: u64,
-    /// Rows that the weeks of a part read where it reads all rows of its linked weeks.
+    /// Rows that weeks may read together to be one part, where a part takes all rows of their linked weeks.
     pub(crate) gathered_rows: u64,
 }
 
