@@ -4,11 +4,38 @@ use std::sync::Arc;
 
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 
-/// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
+use crate::split_memory::SplitMemoryPool;
+
+/// Memory for joins, and for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 pub(crate) const MEMORY: usize = 2 << 30;
+
+/// Memory that queries may reserve.
+#[derive(Debug)]
+pub(crate) struct QueryMemory {
+    /// What sorts and aggregates have at most before they spill.
+    pub(crate) spillable: usize,
+    pool: Arc<dyn MemoryPool>,
+}
+
+impl QueryMemory {
+    /// So many bytes, which joins share with sorts and aggregates.
+    pub(crate) fn shared(bytes: usize) -> Self {
+        Self { spillable: bytes, pool: Arc::new(FairSpillPool::new(bytes)) }
+    }
+
+    /// So many bytes for sorts and aggregates, and so many more for joins and whatever else cannot spill.
+    pub(crate) fn split(spillable: usize, unspillable: usize) -> Self {
+        Self { spillable, pool: Arc::new(SplitMemoryPool::new(spillable, unspillable)) }
+    }
+
+    /// What queries share: this memory, and stores.
+    pub(crate) fn runtime(self) -> Result<Arc<RuntimeEnv>> {
+        RuntimeEnvBuilder::new().with_memory_pool(self.pool).build_arc()
+    }
+}
 
 /// Sets options, with that much memory before queries spill.
 pub(crate) fn set_options(options: &mut ConfigOptions, memory: usize) {
@@ -29,9 +56,4 @@ pub(crate) fn set_options(options: &mut ConfigOptions, memory: usize) {
     let partitions = options.execution.target_partitions.max(1);
     let kept = &mut options.execution.sort_spill_reservation_bytes;
     *kept = (*kept).min(memory / 16 / partitions);
-}
-
-/// What queries share: that much memory before they spill, and stores.
-pub(crate) fn runtime(memory: usize) -> Result<Arc<RuntimeEnv>> {
-    RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()
 }

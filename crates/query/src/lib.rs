@@ -17,6 +17,7 @@ mod part_rows;
 mod row_groups;
 mod session;
 mod shipped;
+mod split_memory;
 mod statement;
 mod text_parameters;
 mod time_text;

@@ -1,4 +1,4 @@
-//! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs into them.
+//! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs in them.
 //!
 //! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many
 //! weeks are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part,
@@ -38,7 +38,7 @@ pub struct FreshBatch {
     pub week: Option<Week>,
     /// Rows with exactly the table's schema; `extracted_at` is null.
     pub rows: RecordBatch,
-    /// The keys of stored rows that the view has no more; maybe none.
+    /// The keys of stored rows that the view no longer has; maybe none.
     pub removed: RecordBatch,
 }
 
@@ -79,38 +79,39 @@ pub(crate) async fn parts_within(
         },
     };
     let count = parts.len();
-    let recipe = Arc::new(Recipe { lake: lake.clone(), groups, linked, label, older_rows, memory: limits.memory });
-    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok::<_, Error>(recipe.part(part, at + 1 == count)));
+    let maker = Arc::new(PartMaker { lake: lake.clone(), groups, linked, label, older_rows, limits });
+    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok::<_, Error>(maker.part(part, at + 1 == count)));
     Ok(stream::iter(parts).boxed())
 }
 
-/// What the parts of a view are made by.
-struct Recipe {
+/// Makes the parts of a view.
+struct PartMaker {
     lake: Lake,
     groups: &'static RowGroups,
     /// The keys of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
     linked: Option<Arc<HashSet<String>>>,
     label: Option<String>,
+    /// What [`RowGroups::older_rows`] counts.
     older_rows: i64,
-    memory: usize,
+    limits: PartLimits,
 }
 
-impl Recipe {
+impl PartMaker {
     /// A part, whose shares are made one after the other while its rows are read.
     fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares }: WeekPart, is_last: bool) -> FreshPart {
-        let (recipe, own, sources) = (Arc::clone(self), Arc::new(weeks.clone()), Arc::new(sources));
+        let (maker, own, sources) = (Arc::clone(self), Arc::new(weeks.clone()), Arc::new(sources));
         let batches = stream::iter(0..shares).then(move |share| {
-            let (recipe, own, sources) = (Arc::clone(&recipe), Arc::clone(&own), Arc::clone(&sources));
+            let (maker, own, sources) = (Arc::clone(&maker), Arc::clone(&own), Arc::clone(&sources));
             async move {
-                let groups = recipe.linked.clone().unwrap_or_default();
-                let weeks = recipe.linked.is_some().then(|| Arc::clone(&own));
-                recipe.share(&own, &sources, PartRows { weeks, groups, share, shares }).await
+                let groups = maker.linked.clone().unwrap_or_default();
+                let weeks = maker.linked.is_some().then(|| Arc::clone(&own));
+                maker.share(&own, &sources, PartRows { weeks, groups, share, shares }).await
             }
         });
         FreshPart { weeks, is_last, batches: batches.try_flatten().boxed() }
     }
 
-    /// Makes these rows of the weeks of a part, from the files of the weeks that it takes.
+    /// Makes these rows of the weeks of a part, from the files of the weeks that it reads.
     async fn share(
         &self,
         weeks: &BTreeSet<Week>,
@@ -127,7 +128,7 @@ impl Recipe {
         };
         let is_among = |weeks: &BTreeSet<Week>, week: Option<Week>| week.is_none_or(|week| weeks.contains(&week));
         let is_read = |table: &Table, week| is_everywhere(table) || is_among(sources, week);
-        let session = Session::over_files(lake, self.memory, is_read).await?;
+        let session = Session::over_files(lake, self.limits.query_memory(), is_read).await?;
         let mut stored = lake.files(view).await?;
         stored.retain(|file| !view.is_partitioned() || is_among(weeks, file.week));
         session.register_files(&groups.stored_name(), view, stored)?;
@@ -147,7 +148,7 @@ impl Recipe {
     }
 }
 
-/// Tells the rows of a batch by week, and apart from keys of rows that are no more.
+/// Splits a batch into the rows of each week, and the keys of stored rows that the view no longer has.
 fn split(view: &'static Table, batch: &RecordBatch) -> Result<Vec<FreshBatch>, Error> {
     let run = |error: arrow::error::ArrowError| Error::Run(format!("view {}: {error}", view.name));
     let layout = view.layout();

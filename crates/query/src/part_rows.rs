@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 /// Rows by their group and their week: those of one share of the groups, so that what joins and aggregates hold fits in
 /// memory however many rows a week has.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct PartRows {
     /// The weeks whose rows are taken; `None`: all.
     pub(crate) weeks: Option<Arc<BTreeSet<Week>>>,
@@ -20,8 +20,15 @@ pub(crate) struct PartRows {
     pub(crate) groups: Arc<HashSet<String>>,
     /// Which share of the groups it is, counted from 0.
     pub(crate) share: u64,
-    /// How many shares there are; 0 is 1.
+    /// How many shares there are, at least one.
     pub(crate) shares: u64,
+}
+
+impl Default for PartRows {
+    /// All rows.
+    fn default() -> Self {
+        Self { weeks: None, groups: Arc::default(), share: 0, shares: 1 }
+    }
 }
 
 impl PartRows {
@@ -44,7 +51,7 @@ impl PartRows {
             (Some(weeks), Some(day)) => weeks.contains(&Week::of_day(day)),
             _ => true,
         };
-        (is_of_weeks || self.groups.contains(key)) && (self.shares <= 1 || share(key, self.shares) == self.share)
+        (is_of_weeks || self.groups.contains(key)) && share(key, self.shares) == self.share
     }
 }
 

@@ -1,4 +1,4 @@
-//! How the rows of a materialized view hang together, as SQL.
+//! The groups of rows that a materialized view is made from, as SQL.
 //!
 //! A row of a view is made from a group of rows, such as those of one request, which may lie in several weeks.
 
@@ -9,7 +9,7 @@ use copilot_lake_tables::{CALENDAR, COPILOT_INTERACTION, COPILOT_REQUEST, M365_T
 
 use crate::part_rows::PartRows;
 
-/// How the rows of a view hang together.
+/// The groups of rows of a view.
 pub(crate) struct RowGroups {
     pub(crate) view: &'static Table,
     /// SQL of `group_key` and `week_start`, for every row that the view reads; rows without a key are their own group.
@@ -24,8 +24,8 @@ pub(crate) struct RowGroups {
     pub(crate) older_rows: Option<&'static str>,
     /// A join whose rows may be of different weeks.
     pub(crate) cross_week_join: Option<CrossWeekJoin>,
-    /// Rows for which one of any week may stand.
-    pub(crate) stand_ins: Option<StandIns>,
+    /// Rows without a key that may match a row of any week.
+    pub(crate) unkeyed_matches: Option<UnkeyedMatches>,
     /// A column that depends on the rows of all groups.
     pub(crate) label: Option<CodeLabel>,
     /// A column and its SQL: what a stored row has in `row_time`, or in the time column of a table without weeks. In
@@ -42,10 +42,10 @@ pub(crate) struct CrossWeekJoin {
     pub(crate) to: &'static Table,
 }
 
-/// Rows for which those of a table may stand, whatever their weeks, while neither has a key. Once such a row has got one,
-/// nothing tells for which others it stood: all of them are made again.
-pub(crate) struct StandIns {
-    /// The table whose rows may stand for others.
+/// Rows that may be the same as rows of a table, whatever their weeks, while neither has a key. Once a row of the table has
+/// got one, nothing tells which rows it matched before: all of them are made again.
+pub(crate) struct UnkeyedMatches {
+    /// The table whose rows may match others.
     pub(crate) table: &'static str,
     /// SQL of the weeks of all rows without a key, of both tables.
     pub(crate) weeks: &'static str,
@@ -135,7 +135,7 @@ static VIEWS: &[RowGroups] = &[
         ],
         older_rows: Some(concat!("SELECT older_rows FROM ", older_rows!())),
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
-        stand_ins: Some(StandIns {
+        unkeyed_matches: Some(UnkeyedMatches {
             table: "msdyn_copilotinteraction",
             weeks: concat!(
                 "SELECT week_start FROM msdyn_copilotevent WHERE ",
@@ -177,7 +177,7 @@ static VIEWS: &[RowGroups] = &[
         ],
         older_rows: None,
         cross_week_join: None,
-        stand_ins: None,
+        unkeyed_matches: None,
         label: None,
         time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
     },
@@ -188,7 +188,7 @@ static VIEWS: &[RowGroups] = &[
         keys: &[],
         older_rows: None,
         cross_week_join: None,
-        stand_ins: None,
+        unkeyed_matches: None,
         label: None,
         time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
     },

@@ -20,7 +20,7 @@ use object_store::ObjectStore;
 use url::Url;
 
 use crate::division::FloatDivision;
-use crate::engine::{self, MEMORY};
+use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
 use crate::functions::{JsonOperators, functions};
@@ -68,7 +68,7 @@ impl Session {
     ///
     /// `params` are what `getvariable('name')` finds in SQL.
     pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let session = Self::of_tables(files(lake).await, lake.store(), params, MEMORY)?;
+        let session = Self::of_tables(files(lake).await, lake.store(), params, QueryMemory::shared(MEMORY))?;
         session.register_views().await
     }
 
@@ -80,12 +80,11 @@ impl Session {
         Ok(Self { context: SessionContext::new_with_state(state) })
     }
 
-    /// A session without views, which have to be registered, and with that much memory before queries spill, over the
-    /// files of those tables and weeks that are to be read. Its joins hold the side that is written first in memory: sizes
-    /// of what is grouped and filtered are guesses.
+    /// A session without views, which have to be registered, over the files of those tables and weeks that are to be read.
+    /// Its joins hold the side that is written first in memory: sizes of what is grouped and filtered are guesses.
     pub(crate) async fn over_files(
         lake: &Lake,
-        memory: usize,
+        memory: QueryMemory,
         is_read: impl Fn(&Table, Option<Week>) -> bool,
     ) -> Result<Self, Error> {
         let mut tables = files(lake).await;
@@ -142,7 +141,7 @@ impl Session {
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
-        Self::of_tables(tables, store, params, MEMORY)?.register_views().await
+        Self::of_tables(tables, store, params, QueryMemory::shared(MEMORY))?.register_views().await
     }
 
     /// Registers tables; one that cannot be read fails only the queries that use it.
@@ -150,7 +149,7 @@ impl Session {
         tables: Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)>,
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
-        memory: usize,
+        memory: QueryMemory,
     ) -> Result<Self, Error> {
         let mut context = context(memory).map_err(|error| Error::running(&error, FallibleParts::default))?;
         let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
@@ -277,14 +276,14 @@ async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilo
     tables
 }
 
-fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
+fn context(memory: QueryMemory) -> datafusion::error::Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
-    engine::set_options(config.options_mut(), memory);
+    engine::set_options(config.options_mut(), memory.spillable);
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);
     let state = SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(engine::runtime(memory)?)
+        .with_runtime_env(memory.runtime()?)
         .with_default_features()
         .with_optimizer_rules(rules)
         .build();

@@ -11,36 +11,46 @@ use copilot_lake_tables::Week;
 use copilot_lake_writer::Lake;
 use futures::TryStreamExt as _;
 
+use crate::engine::QueryMemory;
 use crate::error::Error;
 use crate::part_rows::PartRows;
-use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, StandIns};
+use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, UnkeyedMatches};
 use crate::session::Session;
 
 /// How much is made at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PartLimits {
-    /// Memory for sorts and aggregates before they spill to temporary files, and for joins, which do not.
+    /// Memory for sorts and aggregates before they spill to temporary files.
     pub(crate) memory: usize,
+    /// Memory for what cannot spill, such as joins: they hold what the data needs, up to this.
+    pub(crate) unspillable: usize,
     /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
     /// but build sides of joins and windows do not.
     pub(crate) rows: u64,
-    /// Rows of the weeks that are made together where too much hangs together for single weeks.
+    /// Rows that weeks may read together to be one part, where a part takes all rows of their linked weeks.
     pub(crate) gathered_rows: u64,
 }
 
 impl Default for PartLimits {
     /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB) and
-    /// what scans and windows hold (30 MiB), that stays below 256 MiB.
+    /// what scans and windows hold (30 MiB), that stays below 256 MiB, unless joins need more.
     fn default() -> Self {
-        Self { memory: 64 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
+        Self { memory: 64 << 20, unspillable: 512 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
+    }
+}
+
+impl PartLimits {
+    /// The memory of a session that makes some rows of a view.
+    pub(crate) fn query_memory(self) -> QueryMemory {
+        QueryMemory::split(self.memory, self.unspillable)
     }
 }
 
 /// Memory that the key of a group takes while joins hold it, at most.
 const KEY_MEMORY: u64 = 256;
 
-/// How often the keys of all rows are read to find out what some weeks hang together with. Beyond that, the groups of
-/// several weeks are counted out, for which the keys are sorted.
+/// How often the keys of all rows are read to find the groups that link some weeks to others. Beyond that, all groups of
+/// several weeks are found in one pass, which sorts the keys.
 const KEY_SHARES: u64 = 8;
 
 /// Weeks of a view that are made together.
@@ -65,10 +75,10 @@ pub(crate) struct PartPlan {
     pub(crate) older_rows: i64,
 }
 
-/// What hangs together across weeks.
+/// The groups that link weeks.
 #[derive(Debug)]
 struct Links {
-    /// Weeks in which a group has rows, by each of them.
+    /// The linked weeks of each week: those in which one of its groups has rows.
     weeks: BTreeMap<Week, BTreeSet<Week>>,
     /// The keys of groups with rows in several weeks; `None`: they have too many rows.
     groups: Option<HashSet<String>>,
@@ -109,7 +119,7 @@ pub(crate) async fn plan(
     limits: PartLimits,
 ) -> Result<PartPlan, Error> {
     let view = groups.view;
-    let session = Session::over_files(lake, limits.memory, |_, _| true).await?;
+    let session = Session::over_files(lake, limits.query_memory(), |_, _| true).await?;
     session.register_files(&groups.stored_name(), view, lake.files(view).await?)?;
     let label = match &groups.label {
         Some(label) => Some(label_of(label, &session).await?),
@@ -125,7 +135,7 @@ pub(crate) async fn plan(
     {
         stale.extend(lake.weeks(to).await?);
     }
-    if let Some(StandIns { table, weeks: of_rows }) = &groups.stand_ins
+    if let Some(UnkeyedMatches { table, weeks: of_rows }) = &groups.unkeyed_matches
         && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
     {
         stale.extend(weeks(&session, of_rows).await?);
@@ -143,12 +153,12 @@ pub(crate) async fn plan(
     let mut links = Links::new();
     let kept = limits.rows.saturating_mul(2);
     if stale.is_superset(&all) {
-        // A first run of few rows is made at once, whatever hangs together.
+        // A first run of few rows is made at once, whichever weeks are linked.
         if rows.values().sum::<u64>() > limits.rows {
             add_links(&mut links, groups, &session, None, kept).await?;
         }
     } else if !stale.is_empty() {
-        // The keys of few weeks are held in memory; of many, the groups of several weeks are counted out.
+        // The keys of few weeks are held in memory; of many, all groups of several weeks are found in one pass.
         let within_memory = |weeks: &BTreeSet<Week>| {
             let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
             let shares = keys.saturating_mul(KEY_MEMORY).div_ceil((limits.memory as u64 / 2).max(1)).max(1);
@@ -197,11 +207,8 @@ fn divide(
             let sources: BTreeSet<Week> = before.sources.union(&part.sources).copied().collect();
             let are_few = match &links.groups {
                 Some(_) => sum(rows, &together) + sum(&links.rows, &together) <= limits.rows,
-                // Where everything hangs together, weeks that take nothing more are not made by themselves.
-                None => {
-                    let is_small = sum(rows, &sources) <= limits.gathered_rows || sources.len() == before.sources.len();
-                    is_small && sum(rows, &together) <= limits.gathered_rows
-                }
+                // A week that reads nothing more only adds rows, of which shares take a few at a time.
+                None => sources.len() == before.sources.len() || sum(rows, &sources) <= limits.gathered_rows,
             };
             if are_few {
                 parts.pop();
@@ -242,7 +249,7 @@ async fn count(session: &Session, sql: &str) -> Result<i64, Error> {
     Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten()).sum())
 }
 
-/// Adds what these weeks hang together with, in so many shares of the groups, or all weeks. Only keys and weeks are read.
+/// Adds the groups of these weeks, in so many shares, or those that link any weeks. Only keys and weeks are read.
 /// `kept`: rows of groups whose keys are kept.
 async fn add_links(
     links: &mut Links,
@@ -322,11 +329,11 @@ mod tests {
         assert_eq!(of(&links, &[5, 4, 3], limits(30, 40)), [part(&[5, 4], &[5, 4], 1), part(&[3], &[3, 0], 1)]);
         assert_eq!(of(&links, &[5, 4], limits(5, 40)), [part(&[5], &[5], 2), part(&[4], &[4], 2)], "a week in shares");
         assert!(of(&links, &[], limits(40, 40)).is_empty());
-        // Where much hangs together each part reads everything: there are as few as may be.
+        // Where too many groups link weeks, a part reads everything: all linked weeks are made together.
         links.add("all", &weeks(&[0, 1, 2, 3, 4, 5]), 60, 4);
         assert_eq!(links.groups, None);
         let all = [0, 1, 2, 3, 4, 5];
         let everything = of(&links, &all, limits(20, 30));
-        assert_eq!(everything, [part(&[0, 1, 2], &all, 3), part(&[3, 4, 5], &all, 3)]);
+        assert_eq!(everything, [part(&all, &all, 3)]);
     }
 }

@@ -1,7 +1,5 @@
 //! Payloads that are committed together.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -23,9 +21,6 @@ pub(crate) struct PayloadChanges {
     rejects: Changes,
     /// Transcripts whose earlier messages and sources may have rejects.
     replaced: RejectParents,
-    /// Hashes of the ids of all transcripts among the payloads.
-    transcripts: HashSet<u64>,
-    hasher: RandomState,
 }
 
 /// Payloads and the rows derived from them, in order and ready to be committed.
@@ -46,18 +41,10 @@ impl PayloadChanges {
             sources: lake.changes(&TRANSCRIPT_SOURCE, mode),
             rejects: lake.changes(&REJECTED_RECORD, mode),
             replaced: RejectParents::new(),
-            transcripts: HashSet::new(),
-            hasher: RandomState::new(),
         }
     }
 
-    /// Whether a transcript among these payloads was pushed before; it may say so of one that was not. The later one
-    /// replaces all messages of the earlier one, which have to be in the lake for that.
-    pub(crate) fn has_transcript_of(&self, decoded: &DecodedPayloads) -> bool {
-        decoded.transcripts.iter().any(|transcript| self.transcripts.contains(&self.hasher.hash_one(transcript)))
-    }
-
-    /// Adds decoded payloads. They replace all earlier messages of their transcripts.
+    /// Adds decoded payloads. They replace all earlier messages of their transcripts that are in the lake.
     pub(crate) async fn push(
         &mut self,
         rejects: &Rejects,
@@ -80,7 +67,6 @@ impl PayloadChanges {
         for (week, batch) in decoded.payloads {
             self.payloads.push(Some(week), batch).await?;
         }
-        self.transcripts.extend(decoded.transcripts.iter().map(|transcript| self.hasher.hash_one(transcript)));
         Ok(())
     }
 
@@ -115,7 +101,7 @@ impl PayloadChanges {
 
     /// Sorts and encodes the rows of all tables side by side.
     pub(crate) async fn sort(self) -> Result<SortedPayloads, Error> {
-        let Self { payloads, messages, sources, rejects, replaced, .. } = self;
+        let Self { payloads, messages, sources, rejects, replaced } = self;
         let (payloads, messages, sources) = try_join3(payloads.sort(), messages.sort(), sources.sort()).await?;
         Ok(SortedPayloads { payloads, messages, sources, rejects, replaced })
     }
@@ -151,21 +137,4 @@ fn payload_keys(cleared: &[SourceRow]) -> Result<RecordBatch, Error> {
         ("column_name", each(|row| row.column)),
     ];
     Ok(assemble(&PAYLOAD, keys)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_lake::empty;
-
-    #[tokio::test]
-    async fn a_transcript_that_comes_again_is_known() {
-        let lake = empty().await;
-        let mut changes = PayloadChanges::new(&lake, MergeMode::UpsertReread);
-        let of = |id: &str| DecodedPayloads { transcripts: vec![id.to_owned()], ..DecodedPayloads::default() };
-        assert!(!changes.has_transcript_of(&of("a")));
-        changes.push(&Rejects::new(&lake), "run", of("a"), Instant::from_seconds(1_760_000_000)).await.unwrap();
-        assert!(changes.has_transcript_of(&of("a")));
-        assert!(!changes.has_transcript_of(&of("b")));
-    }
 }

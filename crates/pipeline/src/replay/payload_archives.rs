@@ -1,27 +1,26 @@
 //! Archived payloads: read and decoded in batches, one ahead of the other, and committed as `extract` does, while further
 //! ones are decoded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use copilot_lake_decoder::{DecodedPayloads, RawPayload, SourceRow, decode_payloads};
-use copilot_lake_tables::{Instant, Week};
-use copilot_lake_writer::{ArchivedContent, EntryKind, Error as LakeError, MergeMode};
+use copilot_lake_tables::Instant;
+use copilot_lake_writer::{ArchivedContent, Error as LakeError, MergeMode};
 use futures::{StreamExt as _, stream};
 
-use super::description::{ArchivedOutcome, PayloadLine};
-use super::read_description::{ArchivedSlice, IndexedArchive, damaged, instant, left_out, place, unusable};
+use super::indexed_payloads::{IndexedPayload, drop_failures_of, drop_superseded, indexed};
+use super::read_description::{ArchivedSlice, IndexedArchive, left_out};
 use super::replayer::{REASONS, Replayer};
+use super::seen_keys::SeenKeys;
 use crate::background::{BackgroundWork, in_background};
 use crate::cpu;
 use crate::error::Error;
 use crate::event::Event;
 use crate::payloads::changes::PayloadChanges;
-use crate::payloads::named_files::HeldPayloads;
 use crate::payloads::{COMMITTED_AFTER_BYTES, DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
-use crate::reread::reread;
 
 /// Archives whose index is in memory: the one that is replayed, and the next one.
 const INDEXES: usize = 2;
@@ -36,14 +35,6 @@ const FILES_BYTES: usize = 4 * DECODED_TOGETHER_BYTES;
 struct ListedPayloads {
     archive: Arc<IndexedArchive>,
     payloads: Arc<[IndexedPayload]>,
-}
-
-/// A line of the index: a payload, and where its bytes are.
-struct IndexedPayload {
-    extracted_at: Instant,
-    row: SourceRow,
-    outcome: ArchivedOutcome,
-    content: Option<ArchivedContent>,
 }
 
 /// Payloads that are decoded together.
@@ -79,6 +70,14 @@ async fn push_all(
     commits: &mut PayloadCommits<'_>,
 ) -> Result<(), Error> {
     let indexes = stream::iter(archives).map(|slice| in_background(read_index(slice))).buffered(INDEXES);
+    // In an empty lake a later outcome of a run replaces an earlier one, as it did when it was extracted.
+    let mut decoded = replayer.had_payloads.then(SeenKeys::default);
+    let indexes = indexes.map(move |(slice, mut payloads)| {
+        if let (Some(decoded), Ok(payloads)) = (&mut decoded, &mut payloads) {
+            drop_failures_of(decoded, payloads);
+        }
+        (slice, payloads)
+    });
     let listed = indexes.filter_map(|(slice, payloads)| listed(replayer, slice, payloads));
     let ranges = listed.flat_map(|listed| stream::iter(ranges_of(listed)));
     let batches = ranges.map(|range| {
@@ -107,6 +106,9 @@ async fn push_all(
 struct PayloadCommits<'a> {
     replayer: &'a Replayer,
     changes: PayloadChanges,
+    /// The transcripts among them. One that comes again replaces all messages of the earlier one, which have to be in the
+    /// lake for that.
+    transcripts: SeenKeys,
     uncommitted: usize,
     done: DonePayloads,
     under_way: Option<(BackgroundWork<Result<(), Error>>, DonePayloads)>,
@@ -115,12 +117,19 @@ struct PayloadCommits<'a> {
 impl<'a> PayloadCommits<'a> {
     fn new(replayer: &'a Replayer) -> Self {
         let changes = PayloadChanges::new(&replayer.run.lake, MergeMode::UpsertReread);
-        Self { replayer, changes, uncommitted: 0, done: DonePayloads::new(), under_way: None }
+        let (transcripts, done) = (SeenKeys::default(), DonePayloads::new());
+        Self { replayer, changes, transcripts, uncommitted: 0, done, under_way: None }
     }
 
     async fn push(&mut self, batch: PayloadBatch) -> Result<(), Error> {
-        if self.uncommitted >= COMMITTED_AFTER_BYTES || self.changes.has_transcript_of(&batch.decoded) {
+        let comes_again = batch.decoded.transcripts.iter().any(|transcript| self.transcripts.contains(transcript));
+        // In one commit, a payload that was decoded would stay although its row was cleared later.
+        let clears_pushed = !batch.cleared.is_empty() && !self.done.is_empty();
+        if self.uncommitted >= COMMITTED_AFTER_BYTES || comes_again || clears_pushed {
             self.begin().await?;
+        }
+        for transcript in &batch.decoded.transcripts {
+            self.transcripts.insert(transcript);
         }
         let run = &self.replayer.run;
         self.changes.push(&run.rejects, &run.run_id, batch.decoded, batch.extracted_at).await?;
@@ -138,6 +147,7 @@ impl<'a> PayloadCommits<'a> {
         let run = &self.replayer.run;
         let empty = PayloadChanges::new(&run.lake, MergeMode::UpsertReread);
         let (changes, done) = (std::mem::replace(&mut self.changes, empty), std::mem::take(&mut self.done));
+        self.transcripts = SeenKeys::default();
         self.uncommitted = 0;
         let mut sorted = changes.sort().await?;
         self.finish().await?;
@@ -206,56 +216,6 @@ fn ranges_of(listed: Result<ListedPayloads, Error>) -> Vec<Result<(ListedPayload
         Ok(listed) => batch_ranges(&listed.payloads).into_iter().map(|range| Ok((listed.clone(), range))).collect(),
         Err(error) => vec![Err(error)],
     }
-}
-
-/// What an archive lists.
-async fn indexed(slice: &ArchivedSlice) -> Result<Vec<IndexedPayload>, Error> {
-    let folder = &slice.archive.folder;
-    let parse = |about: &str, content: Option<ArchivedContent>| {
-        let line: Result<PayloadLine, _> = serde_json::from_str(about);
-        let line = line.map_err(|error| unusable(folder, &format!("its index cannot be read, {}", place(&error))))?;
-        let content = content.or(line.number.map(|number| ArchivedContent::InFile(EntryKind::Payload, number)));
-        let extracted_at = instant(&line.extracted_at)?;
-        let (row, outcome) = line.into_parts().ok_or_else(|| unusable(folder, "it names an unknown column"))?;
-        Ok(IndexedPayload { extracted_at, row, outcome, content })
-    };
-    if slice.about.version > 1 {
-        // Not kept beside what is made from them.
-        let entries = folder.entries().await.map_err(|error| damaged(&error))?;
-        return entries.into_iter().map(|entry| parse(&entry.about, entry.content)).collect();
-    }
-    let index = folder.index().await.map_err(|error| damaged(&error))?;
-    let payloads = index.lines().map(|line| parse(line, None)).collect::<Result<Vec<_>, Error>>()?;
-    let numbers = || {
-        payloads.iter().filter_map(|payload| match payload.content {
-            Some(ArchivedContent::InFile(_, number)) => Some(number),
-            _ => None,
-        })
-    };
-    let listed: BTreeSet<u32> = numbers().collect();
-    if listed.len() < numbers().count() {
-        return Err(unusable(folder, "its index lists a payload twice"));
-    }
-    if let Some(number) = folder.payload_files().find(|number| !listed.contains(number)) {
-        return Err(unusable(folder, &format!("its index does not list payload {number}")));
-    }
-    Ok(payloads)
-}
-
-/// Drops payloads of which the lake has a later one, and failures where the lake has any.
-async fn drop_superseded(replayer: &Replayer, payloads: &mut Vec<IndexedPayload>) -> Result<(), Error> {
-    if !replayer.had_payloads {
-        return Ok(());
-    }
-    let weeks: BTreeSet<Week> = payloads.iter().map(|payload| Week::of(payload.row.row_time)).collect();
-    for week in weeks {
-        let held = reread(|| HeldPayloads::read(&replayer.run.lake, week)).await?;
-        payloads.retain(|IndexedPayload { extracted_at, row, outcome, .. }| {
-            let later = |held: Instant| held > *extracted_at || outcome.is_failed();
-            Week::of(row.row_time) != week || !held.extracted_at(row).is_some_and(later)
-        });
-    }
-    Ok(())
 }
 
 /// The payloads of each batch: of one time, and bounded.

@@ -33,7 +33,7 @@ pub struct ViewBatch {
     pub week: Option<Week>,
     /// Rows with exactly the table's schema; `extracted_at` is null.
     pub rows: RecordBatch,
-    /// The keys of stored rows that the view has no more.
+    /// The keys of stored rows that the view no longer has.
     pub removed: RecordBatch,
 }
 

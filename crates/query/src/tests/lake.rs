@@ -170,7 +170,7 @@ pub(super) fn batch(events: &[Event]) -> RecordBatch {
 }
 
 /// Every column of the table, labels filled in.
-fn rows(table: &'static Table, events: &[Event]) -> RecordBatch {
+pub(super) fn rows(table: &'static Table, events: &[Event]) -> RecordBatch {
     fn text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
         Arc::new(values.collect::<StringArray>())
     }

@@ -23,7 +23,7 @@ use super::handshake::Handshake;
 use super::query_limit::QueryLimit;
 use super::read_only_store::ReadOnlyStore;
 use super::worker_set::WorkerSet;
-use crate::engine::{self, MEMORY};
+use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::Error;
 use crate::fallible::FallibleParts;
 use crate::functions::functions;
@@ -112,7 +112,7 @@ fn worker(lake: &Lake, channels: Channels) -> Result<Worker, Error> {
 /// anywhere.
 fn runtime(lake: &Lake) -> EngineResult<Arc<RuntimeEnv>> {
     let url = |text: &str| Url::parse(text).map_err(|error| DataFusionError::External(Box::new(error)));
-    let runtime = engine::runtime(MEMORY)?;
+    let runtime = QueryMemory::shared(MEMORY).runtime()?;
     runtime.deregister_object_store(&url("file://")?)?;
     runtime.register_object_store(&url(STORE)?, Arc::new(ReadOnlyStore(lake.store())));
     Ok(runtime)
