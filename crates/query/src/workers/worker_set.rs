@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn a_plan_that_was_not_taken_explains_one_failure() {
         let set = WorkerSet::new(["http://a/", "http://b/"].map(|url| url.parse().unwrap()).to_vec());
-        set.clone().note_plan_failure(failure("http://a/"));
+        let same = set.clone();
+        same.note_plan_failure(failure("http://a/"));
         assert_eq!(set.take_plan_failure(), Some(failure("http://a/")));
         assert_eq!(set.take_plan_failure(), None);
         // The connection to a worker that is left out already may end later.
