@@ -30,7 +30,7 @@ pub struct WhoAmI {
 type ReadDepths = Option<BTreeMap<String, PrivilegeDepth>>;
 
 /// An identity that is signed in.
-type SignedIn = (WhoAmI, ReadDepths);
+type UserRights = (WhoAmI, ReadDepths);
 
 /// Requests who an identity is: the cheapest call that needs identity and environment.
 pub(crate) async fn fetch(client: &Client, api: &Url, identity: IdentityChoice) -> Result<WhoAmI, Error> {
@@ -90,7 +90,7 @@ fn is_untold(error: &Error) -> bool {
 }
 
 /// The identities that are not to be used beside the others, and why.
-fn unequal(accepted: &[(usize, SignedIn)], tables: &[&'static Table]) -> Vec<(usize, String)> {
+fn unequal(accepted: &[(usize, UserRights)], tables: &[&'static Table]) -> Vec<(usize, String)> {
     let mut unequal = Vec::new();
     let mut equal: Vec<&WhoAmI> = Vec::new();
     let (_, (first, _)) = &accepted[0];
@@ -156,7 +156,7 @@ mod tests {
         };
         let all = || depths([Some(Global), Some(Global)]);
         let none = || (who("b", "o"), None);
-        type Case = (&'static str, Vec<SignedIn>, &'static [usize]);
+        type Case = (&'static str, Vec<UserRights>, &'static [usize]);
         let cases: [Case; 14] = [
             ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
             ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
