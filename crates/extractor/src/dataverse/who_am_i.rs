@@ -29,7 +29,7 @@ pub struct WhoAmI {
 /// How far an identity may read each table; `None`: it is not told.
 type ReadDepths = Option<BTreeMap<String, PrivilegeDepth>>;
 
-/// An identity that is signed in.
+/// Who an identity is, and how far it may read.
 type UserRights = (WhoAmI, ReadDepths);
 
 /// Requests who an identity is: the cheapest call that needs identity and environment.
