@@ -113,13 +113,6 @@ def incremental(rows, new):
 # What may break: its bound, what then, and whether it is passed at the end of a day.
 PARTS = (
     (
-        "memory of a run that makes the stored views",
-        "256 MiB; weeks are made whole, and one of 333,000 events takes more",
-        "`lake.views = false`, and the views asked as views, or parts of a week; its pool of 512 MiB is the next bound, "
-        "beyond which it has to spill",
-        lambda of, end: min(end["events"], 7 * of.daily["msdyn_copilotevent"]) * figure("views_mib") > 256 * 333_000,
-    ),
-    (
         "the run's filter of a table's keys, in half of 32 MiB",
         "one new key in a hundred is taken for a known one",
         "nothing breaks; from here on each commit opens every file of its table",

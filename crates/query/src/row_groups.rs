@@ -224,11 +224,7 @@ impl RowGroups {
     pub(crate) fn links_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
         let Self { grouped, stored, .. } = self;
         let chosen = match weeks {
-            Some(weeks) => format!(
-                "WHERE week_start IN ({}) AND {}(group_key, week_start) GROUP BY group_key",
-                listed(weeks),
-                PartRows::FUNCTION
-            ),
+            Some(weeks) => format!("WHERE week_start IN ({}) GROUP BY group_key", listed(weeks)),
             None => "GROUP BY group_key HAVING min(week_start) <> max(week_start)".to_owned(),
         };
         format!(

@@ -13,7 +13,6 @@ use futures::TryStreamExt as _;
 
 use crate::engine::QueryMemory;
 use crate::error::Error;
-use crate::part_rows::PartRows;
 use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, UnkeyedMatches};
 use crate::session::Session;
 
@@ -35,7 +34,7 @@ impl Default for PartLimits {
     /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB) and
     /// what scans and windows hold (30 MiB), that stays below 256 MiB, unless joins need more.
     fn default() -> Self {
-        Self { memory: 64 << 20, unspillable: 512 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
+        Self { memory: 48 << 20, unspillable: 512 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
     }
 }
 
@@ -48,10 +47,6 @@ impl PartLimits {
 
 /// Memory that the key of a group takes while joins hold it, at most.
 const KEY_MEMORY: u64 = 256;
-
-/// How often the keys of all rows are read to find the groups that link some weeks to others. Beyond that, all groups of
-/// several weeks are found in one pass, which sorts the keys.
-const KEY_SHARES: u64 = 8;
 
 /// Weeks of a view that are made together.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,14 +153,14 @@ pub(crate) async fn plan(
             add_links(&mut links, groups, &session, None, kept).await?;
         }
     } else if !stale.is_empty() {
-        // The keys of few weeks are held in memory; of many, all groups of several weeks are found in one pass.
-        let within_memory = |weeks: &BTreeSet<Week>| {
+        // The keys of few weeks are held in memory; of many, all groups of several weeks are found in one pass, which sorts
+        // the keys of all rows.
+        let are_few = |weeks: &BTreeSet<Week>| {
             let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
-            let shares = keys.saturating_mul(KEY_MEMORY).div_ceil((limits.memory as u64 / 2).max(1)).max(1);
-            (shares <= KEY_SHARES).then_some(shares)
+            keys.saturating_mul(KEY_MEMORY) <= limits.memory as u64 / 2
         };
-        let shares = within_memory(&stale);
-        add_links(&mut links, groups, &session, shares.map(|shares| (&stale, shares)), kept).await?;
+        let of_stale = are_few(&stale).then_some(&stale);
+        add_links(&mut links, groups, &session, of_stale, kept).await?;
         let mut more: BTreeSet<Week> =
             stale.iter().filter_map(|week| links.weeks.get(week)).flatten().copied().collect();
         more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
@@ -174,9 +169,8 @@ pub(crate) async fn plan(
         }
         more.retain(|week| !stale.contains(week));
         // What is made there takes the rows of its other groups, too.
-        if shares.is_some() && !more.is_empty() {
-            let of_more = within_memory(&more).map(|shares| (&more, shares));
-            add_links(&mut links, groups, &session, of_more, kept).await?;
+        if of_stale.is_some() && !more.is_empty() {
+            add_links(&mut links, groups, &session, are_few(&more).then_some(&more), kept).await?;
         }
         stale.extend(more);
     }
@@ -249,38 +243,34 @@ async fn count(session: &Session, sql: &str) -> Result<i64, Error> {
     Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten()).sum())
 }
 
-/// Adds the groups of these weeks, in so many shares, or those that link any weeks. Only keys and weeks are read.
-/// `kept`: rows of groups whose keys are kept.
+/// Adds the groups of these weeks, or those that link any weeks. Only keys and weeks are read. `kept`: rows of groups whose
+/// keys are kept.
 async fn add_links(
     links: &mut Links,
     groups: &RowGroups,
     session: &Session,
-    weeks: Option<(&BTreeSet<Week>, u64)>,
+    weeks: Option<&BTreeSet<Week>>,
     kept: u64,
 ) -> Result<(), Error> {
-    let (weeks, shares) = weeks.map_or((None, 1), |(weeks, shares)| (Some(weeks), shares));
-    for share in 0..shares {
-        session.register_part(PartRows { share, shares, ..PartRows::default() });
-        let (mut group, mut of_group, mut group_rows) = (String::new(), BTreeSet::new(), 0);
-        let mut rows = session.rows(&groups.links_sql(weeks)).await?;
-        while let Some(batch) = rows.batches.try_next().await? {
-            let keys = text(batch.column(0))?;
-            let weeks = batch.column(1).as_primitive::<Date32Type>();
-            let counts = batch.column(2).as_primitive::<Int64Type>();
-            for (row, key) in keys.as_string::<i32>().iter().enumerate() {
-                let key = key.unwrap_or_default();
-                if key != group {
-                    links.add(&group, &std::mem::take(&mut of_group), std::mem::take(&mut group_rows), kept);
-                    key.clone_into(&mut group);
-                }
-                if weeks.is_valid(row) {
-                    of_group.insert(Week::of_day(weeks.value(row)));
-                }
-                group_rows += counts.value(row).unsigned_abs();
+    let (mut group, mut of_group, mut group_rows) = (String::new(), BTreeSet::new(), 0);
+    let mut rows = session.rows(&groups.links_sql(weeks)).await?;
+    while let Some(batch) = rows.batches.try_next().await? {
+        let keys = text(batch.column(0))?;
+        let weeks = batch.column(1).as_primitive::<Date32Type>();
+        let counts = batch.column(2).as_primitive::<Int64Type>();
+        for (row, key) in keys.as_string::<i32>().iter().enumerate() {
+            let key = key.unwrap_or_default();
+            if key != group {
+                links.add(&group, &std::mem::take(&mut of_group), std::mem::take(&mut group_rows), kept);
+                key.clone_into(&mut group);
             }
+            if weeks.is_valid(row) {
+                of_group.insert(Week::of_day(weeks.value(row)));
+            }
+            group_rows += counts.value(row).unsigned_abs();
         }
-        links.add(&group, &of_group, group_rows, kept);
     }
+    links.add(&group, &of_group, group_rows, kept);
     Ok(())
 }
 
