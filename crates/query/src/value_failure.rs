@@ -71,6 +71,12 @@ impl ValueFailure {
 
 /// Whether a message is one of those that are known to quote no value.
 pub(crate) fn quotes_nothing(message: &str) -> bool {
-    let known = ["getvariable needs ", "timezone needs ", "Scalar subquery returned more than one row"];
+    let known = [
+        "getvariable needs ",
+        "timezone needs ",
+        "Scalar subquery returned more than one row",
+        // What workers say when they wait for their part of a plan.
+        "Worker::execute_task timed-out",
+    ];
     known.iter().any(|start| message.starts_with(start))
 }
