@@ -15,7 +15,7 @@ pub(crate) fn access(config: &Config) -> Result<WorkerAccess> {
     let section = WORKERS_TOKEN.sections[0];
     let token = secret::text(config, section, &WORKERS_TOKEN, &WORKERS_TOKEN_FILE)?;
     let variable = variable_name(&format!("{section}.{}", WORKERS_TOKEN.name));
-    // Whoever sets it wants a token: a worker without one lets everybody in.
+    // An empty one is a mistake: a worker without a token lets everybody in.
     if token.is_none() && environment::is_empty(&variable) {
         return Err(usage(format!("`{variable}` is empty")).hint("set it to the token, or unset it").into());
     }

@@ -38,7 +38,7 @@ impl Handshake {
         Ok(headers)
     }
 
-    /// Whether a request may go on; whoever lacks the token learns nothing else.
+    /// Whether a request may go on; a client without the token learns nothing else.
     pub(crate) fn verify(&self, headers: &HeaderMap) -> Result<(), Status> {
         if let Some(token) = &self.token {
             let Some(given) = text(headers, AUTHORIZATION.as_str()).and_then(|text| text.strip_prefix("Bearer "))
