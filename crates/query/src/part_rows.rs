@@ -24,13 +24,6 @@ pub(crate) struct PartRows {
     pub(crate) shares: u64,
 }
 
-impl Default for PartRows {
-    /// All rows.
-    fn default() -> Self {
-        Self { weeks: None, groups: Arc::default(), share: 0, shares: 1 }
-    }
-}
-
 impl PartRows {
     /// The name of [`PartRows::function`] in SQL.
     pub(crate) const FUNCTION: &str = "is_of_part";
@@ -116,7 +109,7 @@ mod tests {
         let (own, other) = (Some(week.start_days()), Some(week.next().start_days()));
         let weeks = Some(Arc::new(BTreeSet::from([week])));
         let groups = Arc::new(HashSet::from(["linked".to_owned()]));
-        let rows = PartRows { weeks, groups, ..PartRows::default() };
+        let rows = PartRows { weeks, groups, share: 0, shares: 1 };
         assert!(rows.has("any", own) && rows.has("any", None) && rows.has("linked", other));
         assert!(!rows.has("any", other));
         assert!(!rows.leaves_out_some_of(&BTreeSet::from([week])));
