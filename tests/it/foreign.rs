@@ -1,7 +1,8 @@
 //! Other tools that compact, vacuum and constrain tables of the lake or delete rows between runs, and foreign files in
 //! it.
 
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::{TABLES, dataverse_tables};
@@ -186,6 +187,51 @@ fn another_tool_may_delete_at_once_what_is_being_read() {
     world.check_keys();
     world.check_complete();
     world.check_views();
+}
+
+/// Another tool that has opened a table, and compacts that version of it once it is told to.
+struct Opened(Child, BufReader<ChildStdout>);
+
+impl Opened {
+    fn table(world: &World, table: &str) -> Self {
+        let mut tool = Command::new(python());
+        let tool = tool.arg(package().join("python/foreign.py")).arg(world.lake()).args([table, "compact-opened"]);
+        let mut tool = tool.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(tool.stdout.take().unwrap());
+        let mut line = String::new();
+        told.read_line(&mut line).unwrap();
+        assert_eq!(line, "opened\n");
+        Self(tool, told)
+    }
+
+    /// What it says of that.
+    fn compact(mut self) -> String {
+        drop(self.0.stdin.take());
+        let mut said = String::new();
+        self.1.read_to_string(&mut said).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+#[test]
+fn another_tool_does_not_replace_files_that_were_compacted_since_it_read_them() {
+    let mut world = grown(8);
+    // So that it still finds what it read.
+    world.keys.insert("lake.removed_files".to_owned(), "1d".into());
+    let tables = ["msdyn_copilotevent", "payload"];
+    let opened = tables.map(|table| Opened::table(&world, table));
+    let told = stderr(&world, &["maintain"], 0);
+    for (table, opened) in tables.into_iter().zip(opened) {
+        assert!(told.lines().any(|line| line.contains(table) && line.contains("small files")), "{table}: {told}");
+        let said = opened.compact();
+        assert!(said.starts_with("refused:") && said.contains("Metadata changed"), "{table}: {said}");
+    }
+    world.check_keys();
+    // What it reads now it may compact.
+    assert!(Opened::table(&world, "extraction_slice").compact().starts_with("replaced"));
+    world.extract(&[], 0);
+    world.check_complete();
 }
 
 #[test]

@@ -6,6 +6,7 @@ usage: foreign.py LAKE TABLE,... compact | zorder COLUMN | checkpoint | delete P
        foreign.py LAKE TABLE create COLUMN      makes a table of its own there, with a day in that column
        foreign.py LAKE TABLE write STATE        writes a compacted file, as OPTIMIZE does before its commit
        foreign.py LAKE TABLE commit STATE       commits it
+       foreign.py LAKE TABLE compact-opened     opens it, and compacts what it opened after a line of its input
 """
 
 import datetime
@@ -69,6 +70,13 @@ for name in tables.split(","):
     match action:
         case "compact":
             print(compact(folder))
+        case "compact-opened":
+            print("opened", flush=True)
+            sys.stdin.readline()
+            try:
+                print("replaced", table.optimize.compact()["numFilesRemoved"])
+            except DeltaError as error:
+                print("refused:", error)
         case "zorder":
             print(table.optimize.z_order(rest)["numFilesRemoved"])
         case "vacuum":

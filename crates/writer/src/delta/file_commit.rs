@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use copilot_lake_tables::Table;
-use deltalake::kernel::{Action, Add, Remove, Transaction};
+use deltalake::kernel::{Action, Add, Metadata, Remove, Transaction};
 use deltalake::protocol::DeltaOperation;
 
 use crate::clock::now_millis;
@@ -30,13 +30,17 @@ pub(crate) enum CommitKind {
 }
 
 impl FileCommit<'_> {
-    /// The log actions: files are removed before others are added.
-    pub(crate) fn actions(&self, table: &'static Table) -> Vec<Action> {
+    /// The log actions on a table with this metadata: files are removed before others are added.
+    ///
+    /// A compaction sets the metadata to what it is. `deltalake` lets a commit remove files that a concurrent compaction
+    /// has removed, as if rows could not be in the table twice then; commits concurrent to new metadata it refuses.
+    pub(crate) fn actions(&self, table: &'static Table, metadata: &Metadata) -> Vec<Action> {
         let data_change = self.kind == CommitKind::Merge;
         let removes = self.remove.iter().map(|file| Action::Remove(Remove { data_change, ..file.remove(table) }));
         let adds = self.add.iter().map(|file| Action::Add(Add { data_change, ..file.add(table) }));
         let txn = self.app_id.map(|id| Action::Txn(Transaction::new_with_last_update(id, 0, Some(now_millis()))));
-        txn.into_iter().chain(removes).chain(adds).collect()
+        let metadata = (self.kind == CommitKind::Compaction).then(|| Action::Metadata(metadata.clone()));
+        txn.into_iter().chain(metadata).chain(removes).chain(adds).collect()
     }
 
     /// The operation, as the log names it.

@@ -270,8 +270,8 @@ impl Log {
             self.set_clean(false);
         }
         let about = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
-        let bytes =
-            self.entry_bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), about)?;
+        let (actions, operation) = (commit.actions(self.table, &from.metadata), commit.operation(self.table));
+        let bytes = self.entry_bytes(actions, operation, Some(from.version), about)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
             self.set_clean(false);
