@@ -25,8 +25,14 @@ use crate::parquet::row_selection::rows_at;
 /// batches and the result have the table's schema.
 pub type Carry = Arc<dyn Fn(&RecordBatch, &RecordBatch) -> Result<RecordBatch, ArrowError> + Send + Sync>;
 
-/// Pairs per call: two batches of whole rows are in memory, and texts may be long.
-const PAIRS_PER_BATCH: usize = 256;
+/// Pairs of the first call. Texts may be long: how many the next one has follows from their bytes.
+const FIRST_PAIRS: usize = 256;
+
+/// The most pairs of a call: a page of a file has hardly more rows, and is read once for each call that needs it.
+const MOST_PAIRS: usize = 16_384;
+
+/// Bytes of the two batches of a call, if the rows are like those of the call before.
+const PAIR_BYTES: usize = 16 << 20;
 
 /// As [`resolve`](crate::merge::resolve::resolve), with a [`Carry`]: the new row and the table's are both superseded by
 /// the row made from them.
@@ -53,9 +59,14 @@ impl CarryMerge<'_> {
         older.iter().for_each(|found| superseded_rows.keep_old(found));
         pairs.sort_unstable_by_key(|pair| (pair.input, pair.position));
         let reader = RowDigestReader::new(self.table)?;
-        for pairs in pairs.chunk_by(|a, b| a.input == b.input).flat_map(|of_input| of_input.chunks(PAIRS_PER_BATCH)) {
-            let input = &self.inputs[pairs[0].input as usize];
+        let (mut rest, mut most) = (&pairs[..], FIRST_PAIRS);
+        while let Some(first) = rest.first() {
+            let (pairs, others) = rest.split_at(next_pairs(rest, most));
+            rest = others;
+            let input = &self.inputs[first.input as usize];
             let (new, old) = (self.new_rows(input, pairs).await?, self.old_rows(pairs).await?);
+            let bytes = new.get_array_memory_size() + old.get_array_memory_size();
+            most = (PAIR_BYTES / (bytes / pairs.len()).max(1)).clamp(FIRST_PAIRS, MOST_PAIRS);
             let rows = (self.carry)(&new, &old).map_err(Error::rows(self.table.name))?;
             let mut kept: Vec<u32> = Vec::new();
             let values = reader.read(&rows)?.into_iter().zip(reader.read(&old)?);
@@ -121,5 +132,27 @@ impl CarryMerge<'_> {
         let places: Vec<(usize, usize)> =
             pairs.iter().filter_map(|pair| at.get(&(pair.file, pair.row))).copied().collect();
         interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places).map_err(&error)
+    }
+}
+
+/// How many of these pairs, which are in order, come next: at most so many, of one input, and all of a new row's.
+fn next_pairs(pairs: &[Match], most: usize) -> usize {
+    let of_input = pairs.partition_point(|pair| pair.input == pairs[0].input);
+    let most = most.min(of_input);
+    let position = pairs[most - 1].position;
+    most + pairs[most..of_input].iter().take_while(|pair| pair.position == position).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_a_row_stay_together_and_those_of_inputs_apart() {
+        let pair = |(input, position)| Match { input, position, file: 0, row: 0, order: Ordering::Equal };
+        let pairs: Vec<_> = [(0, 1), (0, 2), (0, 2), (0, 2), (0, 3), (1, 3), (1, 4)].map(pair).into();
+        let next = |from: usize, most| next_pairs(&pairs[from..], most);
+        assert_eq!([next(0, 1), next(0, 2), next(0, 4), next(0, 5), next(0, 9)], [1, 4, 4, 5, 5]);
+        assert_eq!([next(5, 1), next(5, 9)], [1, 2]);
     }
 }
