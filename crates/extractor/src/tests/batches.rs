@@ -245,7 +245,7 @@ async fn a_batch_ends_when_the_client_is_stopped() {
 #[tokio::test]
 async fn the_pace_is_that_of_the_answers_and_not_of_one_server() {
     for servers in [1, 3] {
-        let limits = format!("limits = {{ requests = 60, window = 2, servers = {servers} }}");
+        let limits = format!("limits = {{ requests = 60, window = 5, servers = {servers} }}");
         let (emulator, service) = start(&format!("[service]\nrefuse_batches = 404\n{limits}")).await;
         let files = files(&service).await;
         let fetches = files.iter().map(|file| service.file(file));
