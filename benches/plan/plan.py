@@ -105,10 +105,10 @@ def services(of):
     calls = rule("calls_per_hour") / 3_600
     rows, daily = of.rows, of.daily
     work = {
-        "a daily run, Graph: requests": (of.requests["graph"], GRAPH_PACE),
+        "a daily run, Graph: requests": (of.graph_requests, GRAPH_PACE),
         "a daily run, Dataverse: pages of rows": (daily["msdyn_copilotevent"] / PAGE_ROWS, calls),
         "a daily run, Dataverse: payloads": (daily["payload"], payloads),
-        "five years at once, Graph: requests": (rows["ai_interaction"] / GRAPH_PAGE + of.requests["graph"], GRAPH_PACE),
+        "five years at once, Graph: requests": (rows["ai_interaction"] / GRAPH_PAGE + of.graph_requests, GRAPH_PACE),
         "five years at once, Dataverse: pages of rows": (rows["msdyn_copilotevent"] / PAGE_ROWS, calls),
         "five years at once, Dataverse: payloads": (rows["payload"], payloads),
     }

@@ -271,11 +271,17 @@ def groups(size):
     return max(1, math.ceil(size / rule("row_group_bytes")))
 
 
+@functools.cache
+def held(size):
+    """The memory that a file takes while it is merged."""
+    return min(max(size * rule("merge_expansion"), 64 << 10), 16 << 20)
+
+
 def next_merged(small):
     """As many as memory allows, and at least two: `next_merged` in crates/writer/src/maintenance/small_files.rs."""
-    memory, count, expansion, most = 0, 0, rule("merge_expansion"), rule("merge_memory")
+    memory, count, most = 0, 0, rule("merge_memory")
     for size in small[: rule("merged_files")]:
-        memory += min(max(size * expansion, 64 << 10), 16 << 20)
+        memory += held(size)
         if memory > most:
             break
         count += 1
@@ -313,10 +319,11 @@ def graph_commits(rows, seconds):
 
 def neighbours(files):
     """Which files of the ledger are merged: `neighbours` in crates/writer/src/maintenance/compaction.rs."""
+    most, few_rows, max_rows = rule("ledger_max_files"), rule("ledger_few_rows"), rule("ledger_max_rows")
     for end in range(len(files), 1, -1):
         total, count = 0, 0
-        for rows in files[max(0, end - rule("ledger_max_files")) : end][::-1]:
-            if count and (rows > max(total, rule("ledger_few_rows")) or total + rows > rule("ledger_max_rows")):
+        for rows in reversed(files[max(0, end - most) : end]):
+            if count and (rows > max(total, few_rows) or total + rows > max_rows):
                 break
             total, count = total + rows, count + 1
         if count > 1:
