@@ -42,8 +42,8 @@ def works(report):
 
 
 class Comparison:
-    """A simulated lake beside the one of a report: by table the files, the most that a week that is over had, entries and
-    checkpoints of the log, and by kind the requests of a run to the store. Each is a pair: simulated, found."""
+    """A simulated lake beside the one of a report: by table the files, the most that a week that is over had, entries
+    and checkpoints of the log, and by kind the requests of a run to the store. Each is a pair: simulated, found."""
 
     def __init__(self, report):
         tables, ledger, closed, day = simulated(report)
@@ -78,7 +78,7 @@ class Comparison:
         return "\n".join(lines)
 
     def deviations(self):
-        """What the simulation gets wrong: a total that is off by more than half, or a week that is over with other files."""
+        """What the simulation gets wrong: totals that are far apart, weeks that are over with more or fewer files."""
         totals = {
             f"{what} of all tables": [sum(pair) for pair in zip(*(of[what] for of in self.tables.values()))]
             for what in ("files", "entries", "checkpoints")

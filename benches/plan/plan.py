@@ -62,7 +62,7 @@ def breaks(of, ends):
         has, its logs apart (the row of the checkpoint). Measuring has a bound of its own: the emulator renders its
         rows ahead, 1.43 KB and 5.8 µs of CPU each (`/usr/bin/time -v copilot-lake emulator`, 1,000,000 rows,
         2026-11-30), so 100,000,000 rows would take 140 GB. [growth.py](growth.py) fills such a lake from several
-        emulators, one after the other.""")
+        emulators behind one address.""")
 
 
 def sizes(of, tables, ledger, week):
@@ -184,8 +184,8 @@ def reality(comparison):
     yield "## Checked against a lake\n"
     yield prose(f"""{REPORT["days"]} daily runs of the program in moto, whose days are those of tests/it/year.rs:
         `python3 benches/plan/daily.py BINARY TARGET {REPORT["days"]} benches/plan/daily.json`. `make test` fails
-        where a total is {RATIO} times the other. What the test of these days itself asserts, at most two files of a
-        week that is over, is what the simulation says, too.""")
+        where a total is more than {RATIO} times the other. What the test of these days itself asserts, at most two
+        files of a week that is over, is what the simulation says, too.""")
     yield comparison.shown()
     yield prose(f"""On days when no interaction has a link or an attachment nothing is committed there; the simulation
         has one commit a day. The ledger is committed by time, too, and these runs took {seconds:.0f} s on a busy
@@ -204,15 +204,17 @@ def figures():
         source = of.get("row_bytes_source", f"{demo['command']}; {demo['date']}, {demo['machine']}")
         values = f"{of['value']:,}; {of['row_bytes']}"
         rows.append([f"`{name}`", values, "rows of the demo; bytes a row", "per row", source])
-    pending = [
-        [f"`{name}`", of.get("value", "pending"), of["unit"], of.get("replaces", ""), of["bound"], of["command"]]
-        for name, of in MEASURED["pending"].items()
-    ]
+    pending = []
+    for name, of in MEASURED["pending"].items():
+        replaced = f"`{of['replaces']}`" if "replaces" in of else ""
+        value = f"{of['value']} ({of['date']}, {of['machine']})" if "value" in of else "pending"
+        pending.append([f"`{name}`", value, of["unit"], replaced, of["bound"], f"`{of['command']}`"])
     few, many = (incremental(rows, 1_000) for rows in (1e6, 1e8))
     yield "## Figures\n"
     yield prose(f"Machines: {machine}.")
     yield table(["figure", "value", "unit", "law", "source"], rows)
-    yield "To be measured, and used as soon as measured.toml has the value:\n"
+    yield prose("""At the sizes of the plan; a value that is there is used in place of the one that it replaces.
+        [growth.py](growth.py) says at its head how it is called, and enters what it measured.""")
     yield table(["figure", "value", "unit", "replaces", "bound", "command"], pending)
     yield prose(f"""The model says of `incremental_100m` that its bound is missed: 1,000 new keys are taken for known
         ones in a tenth of all row groups, so that {short(many)} keys are read on 100,000,000 rows
