@@ -72,6 +72,9 @@ bench-peers: $(PEERS).ok ## `replay` beside DuckDB, Polars, Python and dlt, on t
 	cargo build --locked --release -p copilot-lake-cli
 	$(PEERS) benches/peers/bench.py $(CARGO_TARGET_DIR)/release/copilot-lake $(CARGO_TARGET_DIR)/bench-peers benches/results/peers.md $(EVENTS) $(PAYLOADS)
 
+plan: ## write benches/plan/README.md: what a lake of ten billion rows holds and costs, from measured figures and the sources
+	python3 benches/plan/plan.py
+
 release: ## the binary for real runs
 	cargo build --locked --release -p copilot-lake-cli
 
@@ -100,4 +103,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers release dist interop python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop python soak stores

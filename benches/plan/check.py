@@ -19,6 +19,9 @@ VIEWS = {"copilot_request": ("msdyn_copilotevent", "msdyn_copilotinteraction"), 
 # The rest of crates/tables: opened by a run, with a few commits each, and no day of daily.py brings them anything.
 OTHERS, OTHERS_COMMITS = 9, 3
 ROW_BYTES = 300
+KINDS = ("reads", "writes", "lists", "deletes")
+# How far totals may be apart.
+RATIO = 1.5
 
 
 def works(report):
@@ -36,6 +39,57 @@ def works(report):
         weeks = INITIAL_WEEKS if of_dataverse else (*INITIAL_WEEKS, 0)
         rebuilt = changed if of_dataverse else lambda today, week: {}
         yield Work(name, ROW_BYTES, 1, 1, rebuilt, view_of=sources), weeks, per_week
+
+
+class Comparison:
+    """A simulated lake beside the one of a report: by table the files, the most that a week that is over had, entries
+    and checkpoints of the log, and by kind the requests of a run to the store. Each is a pair: simulated, found."""
+
+    def __init__(self, report):
+        tables, ledger, closed, day = simulated(report)
+        self.tables = {}
+        for name, of in {**tables, "extraction_slice": ledger}.items():
+            found = report["tables"][name]
+            self.tables[name] = {
+                "files": (of.files(), found["files"]),
+                "closed_week": (closed.get(name, 0), found["closed_week"]),
+                "entries": (of.log.entries, found["entries"]),
+                "checkpoints": (len(of.log.checkpoints), found["checkpoints"]),
+            }
+        requests = {kind: day.requests[kind] for kind in KINDS}
+        requests["reads"] += OTHERS * (OPEN_READS + ENTRY_READS * OTHERS_COMMITS)
+        requests["lists"] += OTHERS * OPEN_LISTS
+        later = report["runs"][len(report["runs"]) // 2 :]
+        self.requests = {kind: (n, sum(run[kind] for run in later) / len(later)) for kind, n in requests.items()}
+
+    def shown(self):
+        """Both, as Markdown."""
+        rows = [
+            [f"`{name}`", *(f"{ours} / {theirs}" for ours, theirs in of.values())] for name, of in self.tables.items()
+        ]
+        most = "most of a week that is over, on any day / on the last"
+        lines = [table(["simulated / found", "files", most, "log entries", "checkpoints"], rows)]
+        rows = [
+            [kind, f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}"]
+            for kind, (ours, theirs) in self.requests.items()
+        ]
+        titles = ["requests of a run to the store", "simulated, last day", "found, mean of the later half", "ratio"]
+        lines.append(table(titles, rows))
+        return "\n".join(lines)
+
+    def deviations(self):
+        """What the simulation gets wrong: totals that are far apart, weeks that are over with more or fewer files."""
+        totals = {
+            f"{what} of all tables": [sum(pair) for pair in zip(*(of[what] for of in self.tables.values()))]
+            for what in ("files", "entries", "checkpoints")
+        }
+        for what, (ours, theirs) in (totals | self.requests).items():
+            if not 1 / RATIO <= ours / theirs <= RATIO:
+                yield f"{what}: simulated {ours:,.0f}, found {theirs:,.0f}"
+        for name, of in self.tables.items():
+            ours, theirs = of["closed_week"]
+            if abs(ours - theirs) > 1:
+                yield f"`{name}`, most files of a week that is over: simulated {ours}, found {theirs}"
 
 
 def simulated(report):
@@ -58,27 +112,3 @@ def simulated(report):
     for _, week, day in simulate(tables, ledger, slices, report["days"], seconds, FIRST_DAY):
         closed = {name: max(closed[name], of.most_of_closed_week(week)) for name, of in tables.items()}
     return tables, ledger, closed, day
-
-
-def checked(report):
-    """Both, as Markdown."""
-    tables, ledger, closed, day = simulated(report)
-    rows = []
-    for name, of in {**tables, "extraction_slice": ledger}.items():
-        found = report["tables"][name]
-        pairs = [(of.files(), found["files"]), (closed.get(name, 0), found["closed_week"])]
-        pairs.append((of.log.entries, found["entries"]))
-        pairs.append((len(of.log.checkpoints), found["checkpoints"]))
-        rows.append([f"`{name}`", *(f"{ours} / {theirs}" for ours, theirs in pairs)])
-    most = "most of a week that is over, on any day / on the last"
-    titles = ["simulated / found", "files", most, "log entries", "checkpoints"]
-    lines = [table(titles, rows)]
-    later = report["runs"][len(report["runs"]) // 2 :]
-    requests = {kind: day.requests[kind] for kind in ("reads", "writes", "lists", "deletes")}
-    requests["reads"] += OTHERS * (OPEN_READS + ENTRY_READS * OTHERS_COMMITS)
-    requests["lists"] += OTHERS * OPEN_LISTS
-    found = {kind: sum(run[kind] for run in later) / len(later) for kind in requests}
-    pairs = [[kind, f"{n:,.0f}", f"{found[kind]:,.0f}", f"{n / found[kind]:.2f}"] for kind, n in requests.items()]
-    titles = ["requests of a run to the store", "simulated, last day", "found, mean of the later half", "ratio"]
-    lines.append(table(titles, pairs))
-    return "\n".join(lines)

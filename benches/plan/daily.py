@@ -1,4 +1,4 @@
-"""A small lake made by daily runs, and what they left, as JSON: what `plan.py --check` holds the simulation against.
+"""A small lake made by daily runs, and what they left, as JSON: what plan.py holds the simulation against.
 
 usage: daily.py BINARY TARGET DAYS REPORT
 

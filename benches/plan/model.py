@@ -41,12 +41,9 @@ class Case:
             for name, of in self.spec.items()
         }
         self.daily = {name: rows / case("days") for name, rows in self.rows.items()}
-        self.requests = {"graph": case("users") * figure("histories_requests")}
-        self.seconds = {"graph": self.requests["graph"] / GRAPH_PACE}
-        payloads = self.daily["payload"]
-        self.requests["dataverse"] = self.daily["msdyn_copilotevent"] / PAGE_ROWS + payloads / rule("payloads_in_batch")
-        self.payload_seconds = payloads * rule("payload_execution") / rule("execution_per_second")
-        self.seconds["dataverse"] = self.payload_seconds
+        self.graph_requests = case("users") * figure("histories_requests")
+        self.payload_seconds = self.daily["payload"] * rule("payload_execution") / rule("execution_per_second")
+        self.seconds = {"graph": self.graph_requests / GRAPH_PACE, "dataverse": self.payload_seconds}
 
     def row_bytes(self, name):
         return self.spec[name]["row_bytes"] + (case("text_bytes") if name == "ai_interaction" else 0)
@@ -205,6 +202,5 @@ def five_years(of):
             "most_files": max(table.files() for table in tables.values()),
             "ledger_rows": ledger.rows,
             "files": sum(table.files() for table in tables.values()),
-            "bytes": sum(table.bytes() for table in tables.values()),
         }
     return tables, ledger, week, ends

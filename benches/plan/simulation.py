@@ -6,6 +6,7 @@ sizes and no rows, a day is the same as the day before, and nothing is random: w
 
 import collections
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -34,8 +35,6 @@ class Work:
     # Changed rows by week, of a day and its week.
     changed: Callable = lambda today, week: {}
     partitioned: bool = True
-    # Whether new keys are looked up in the table.
-    looked_up: bool = True
     # The tables that a view is made from: rebuilt for the weeks in which one of them changed.
     view_of: tuple = ()
 
@@ -45,10 +44,7 @@ class Day:
     """What a day's run did to the store, and what it left."""
 
     commits: int = 0
-    files_added: int = 0
-    files_removed: int = 0
     bytes_written: int = 0
-    bytes_read: int = 0
     rows_looked_through: float = 0
     requests: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
@@ -61,14 +57,15 @@ class Log:
         # The first entry that is kept, and the checkpoints that are, each with its day and version.
         self.first, self.checkpoints = 0, collections.deque()
 
-    def commit(self, today, day):
-        self.version += 1
-        day.commits += 1
-        day.requests["writes"] += 1
-        if self.since_checkpoint == 0:
+    def commit(self, today, day, commits=1):
+        before, every = self.version, rule("checkpoint_commits")
+        self.version += commits
+        day.commits += commits
+        day.requests["writes"] += commits
+        for version in range(before - before % every + every, self.version + 1, every):
             day.requests["writes"] += 2
             day.requests["lists"] += 1
-            self.checkpoints.append((today, self.version))
+            self.checkpoints.append((today, version))
             self.clean_up(today - self.log_days, day)
 
     def clean_up(self, cutoff, day):
@@ -109,56 +106,57 @@ class Table:
     def most_of_closed_week(self, week):
         return max((len(files) for of, files in self.weeks.items() if of is not None and of < week), default=0)
 
-    def add(self, week, size, day):
-        """Files of so many bytes."""
-        while size > 0:
-            part = min(size, rule("file_bytes"))
-            self.weeks[week].append(part)
-            self.row_groups += groups(part)
-            day.requests["writes"] += put_requests(part)
-            day.files_added += 1
-            day.bytes_written += part
-            size -= part
+    def add(self, week, size, day, count=1):
+        """So many times the files of so many bytes."""
+        files = parts(size) * count
+        self.weeks[week] += files
         self.touched.add(week)
+        self.written(files, day)
 
-    def remove(self, week, sizes, today, day):
-        for size in sizes:
-            self.weeks[week].remove(size)
-            self.row_groups -= groups(size)
-            day.bytes_read += size
-            day.requests["reads"] += GROUP_READS * groups(size)
-        day.files_removed += len(sizes)
-        self.removed.append((today, len(sizes)))
+    def written(self, files, day):
+        self.row_groups += sum(map(groups, files))
+        day.requests["writes"] += sum(map(put_requests, files))
+        day.bytes_written += sum(files)
+
+    def replaced(self, files, today, day):
+        """Files that are read, written again, and removed."""
+        read = sum(map(groups, files))
+        self.row_groups -= read
+        day.requests["reads"] += GROUP_READS * read
+        self.removed.append((today, len(files)))
 
     def run(self, today, week, day):
         """The commits of a run, in which new rows come in equal parts and changed ones with the last."""
         work = self.work
         self.opened(day)
-        for number in range(work.commits):
-            if work.looked_up:
-                self.look_up(work.rows / work.commits, number, day)
-            if number == work.commits - 1:
-                for of, rows in work.changed(today, week).items():
-                    self.change(of, rows, today, day)
-            self.add(week if work.partitioned else None, math.ceil(work.rows / work.commits * work.row_bytes), day)
-            self.log.commit(today, day)
+        rows = work.rows / work.commits
+        size = math.ceil(rows * work.row_bytes)
+        for first, count in alike(work.commits):
+            self.look_up(rows, first, count, groups(size), day)
+            if first + count == work.commits:
+                for of, changed in work.changed(today, week).items():
+                    self.change(of, changed, today, day)
+            self.add(week if work.partitioned else None, size, day, count)
+        self.log.commit(today, day, work.commits)
         self.rows += work.rows
 
     def opened(self, day):
         day.requests["reads"] += OPEN_READS + ENTRY_READS * self.log.since_checkpoint
         day.requests["lists"] += OPEN_LISTS
 
-    def look_up(self, rows, number, day):
+    def look_up(self, rows, first, count, added, day):
         """New keys are looked for in every file: crates/writer/src/merge/{key_scan,lookup}.rs.
 
         A run reads all keys once, for its filter. In each commit the filter rules keys out, and for those that are left
-        the files' own filters rule row groups out, unless they are many."""
-        is_built = number == rule("searches") or (number == 0 and rows > rule("probe_values"))
-        left = rows * (false_positives(self.rows) if number >= rule("searches") or is_built else 1)
+        the files' own filters rule row groups out, unless they are many. `first`: the number of the first of so many
+        commits of as many rows, each of which adds so many row groups."""
+        is_built = first == rule("searches") or (first == 0 and rows > rule("searched_rows"))
+        left = rows * (false_positives(self.rows) if first >= rule("searches") or is_built else 1)
         is_many = left > rule("probe_values")
         share = 1 if is_many else 1 - math.exp(-left * rule("key_false_positives"))
-        day.rows_looked_through += (is_built + share) * self.rows
-        day.requests["reads"] += GROUP_READS * self.row_groups * (is_built + (left >= 1))
+        day.rows_looked_through += count * (is_built + share) * self.rows
+        row_groups = count * self.row_groups + added * count * (count - 1) // 2
+        day.requests["reads"] += GROUP_READS * row_groups * (is_built + (left >= 1))
 
     def change(self, week, rows, today, day):
         """Files that hold changed rows are written again, and the new versions lie in a file of their own."""
@@ -166,26 +164,37 @@ class Table:
         if not sizes or rows <= 0:
             return
         total = sum(sizes)
-        hit = [size for size in sizes if rows * size / total >= 0.5] or [max(sizes)]
-        self.remove(week, hit, today, day)
-        for size in hit:
-            self.add(week, size, day)
+        hit = [size for size in sizes if rows * size / total >= 0.5]
+        if hit:
+            sizes[:] = [size for size in sizes if rows * size / total < 0.5]
+        else:
+            hit = [max(sizes)]
+            sizes.remove(hit[0])
+        self.replaced(hit, today, day)
+        self.written(hit, day)
+        sizes += hit
         self.add(week, math.ceil(min(rows * self.work.row_bytes, total)), day)
 
     def merge_small_files(self, week, today, day):
         """Of the weeks that have too many, as every run does at its end."""
         for of in sorted(self.touched, key=str):
             is_closed = of is not None and of < week
-            tolerated = rule("tolerated_closed_week" if is_closed else "tolerated_table")
-            while len(small := [size for size in self.weeks[of] if size < rule("small_bytes")]) > tolerated:
+            tolerated, limit = rule("tolerated_closed_week" if is_closed else "tolerated_table"), rule("small_bytes")
+            small = [size for size in self.weeks[of] if size < limit]
+            if len(small) <= tolerated:
+                continue
+            large = [size for size in self.weeks[of] if size >= limit]
+            while len(small) > tolerated:
                 merged = next_merged(small)
-                self.remove(of, merged, today, day)
-                parts = max(1, math.ceil(sum(merged) / rule("merged_bytes")))
-                for _ in range(parts):
-                    self.add(of, math.ceil(sum(merged) / parts), day)
+                self.replaced(merged, today, day)
+                count = max(1, math.ceil(sum(merged) / rule("merged_bytes")))
+                files = [math.ceil(sum(merged) / count)] * count
+                self.written(files, day)
                 # Merged files are of older rows than those that follow.
-                self.weeks[of] = self.weeks[of][-parts:] + self.weeks[of][:-parts]
+                small = [size for size in files if size < limit] + small[len(merged) :]
+                large += [size for size in files if size >= limit]
                 self.log.commit(today, day)
+            self.weeks[of] = large + small
         # The present week has other limits once it is over.
         self.touched = {None, week} & self.touched
 
@@ -209,12 +218,13 @@ class Ledger(Table):
 
     def add_slices(self, source, rows, seconds, today, day):
         """The rows of a service's slices, which end evenly over so many seconds of a run."""
-        for number, part in enumerate(ledger_commits(rows, seconds), 1):
-            self.slices[source].append(part)
-            day.requests["writes"] += 1
-            day.files_added += 1
-            self.log.commit(today, day)
-            if number % rule("ledger_commits") == 0:
+        files, together = ledger_commits(rows, seconds), rule("ledger_commits")
+        for first in range(0, len(files), together):
+            added = files[first : first + together]
+            self.slices[source] += added
+            day.requests["writes"] += len(added)
+            self.log.commit(today, day, len(added))
+            if len(added) == together:
                 self.compact(source, today, day)
         self.rows += rows
 
@@ -227,9 +237,15 @@ class Ledger(Table):
         self.log.commit(today, day)
         day.requests["reads"] += GROUP_READS * (end - start)
         day.requests["writes"] += 1
-        day.files_added += 1
-        day.files_removed += end - start
         self.removed.append((today, end - start))
+
+
+@functools.cache
+def alike(commits):
+    """The commits of a run, those put together that look keys up in the same way: the first of them, and how many."""
+    starts = sorted({0, *range(rule("searches") + 2), commits - 1})
+    starts = [start for start in starts if start < commits]
+    return [(first, after - first) for first, after in zip(starts, [*starts[1:], commits])]
 
 
 def false_positives(keys):
@@ -238,21 +254,35 @@ def false_positives(keys):
     return (1 - math.exp(-8 * keys / bits)) ** 8
 
 
+def parts(size):
+    """The files that so many bytes are written to."""
+    full, rest = divmod(size, rule("file_bytes"))
+    return [rule("file_bytes")] * full + [rest] * (rest > 0)
+
+
+@functools.cache
 def put_requests(size):
     """What an upload takes: one request, or a beginning, parts and an end."""
     return 1 if size <= rule("single_put_bytes") else 2 + math.ceil(size / rule("part_bytes"))
 
 
+@functools.cache
 def groups(size):
     return max(1, math.ceil(size / rule("row_group_bytes")))
 
 
+@functools.cache
+def held(size):
+    """The memory that a file takes while it is merged."""
+    return min(max(size * rule("merge_expansion"), 64 << 10), 16 << 20)
+
+
 def next_merged(small):
     """As many as memory allows, and at least two: `next_merged` in crates/writer/src/maintenance/small_files.rs."""
-    memory, count = 0, 0
+    memory, count, most = 0, 0, rule("merge_memory")
     for size in small[: rule("merged_files")]:
-        memory += min(max(size * rule("merge_expansion"), 64 << 10), 16 << 20)
-        if memory > rule("merge_memory"):
+        memory += held(size)
+        if memory > most:
             break
         count += 1
     return small[: max(count, 2)]
@@ -268,17 +298,18 @@ def waits(first, last, seconds):
     return times
 
 
+@functools.cache
 def ledger_commits(rows, seconds):
     """The rows of each commit: by time, or when enough wait, and the rest at the end."""
     times = waits(rule("ledger_first_wait"), rule("ledger_last_wait"), seconds)
     bounds = [0, *times, max(seconds, 1)]
-    parts = []
+    files = []
     for since, until in zip(bounds, bounds[1:]):
         left = rows * (until - since) / max(seconds, 1)
         while left > 0:
-            parts.append(min(left, rule("ledger_rows")))
-            left -= parts[-1]
-    return parts
+            files.append(min(left, rule("ledger_rows")))
+            left -= files[-1]
+    return files
 
 
 def graph_commits(rows, seconds):
@@ -288,10 +319,11 @@ def graph_commits(rows, seconds):
 
 def neighbours(files):
     """Which files of the ledger are merged: `neighbours` in crates/writer/src/maintenance/compaction.rs."""
+    most, few_rows, max_rows = rule("ledger_max_files"), rule("ledger_few_rows"), rule("ledger_max_rows")
     for end in range(len(files), 1, -1):
         total, count = 0, 0
-        for rows in files[max(0, end - rule("ledger_max_files")) : end][::-1]:
-            if count and (rows > max(total, rule("ledger_few_rows")) or total + rows > rule("ledger_max_rows")):
+        for rows in reversed(files[max(0, end - most) : end]):
+            if count and (rows > max(total, few_rows) or total + rows > max_rows):
                 break
             total, count = total + rows, count + 1
         if count > 1:
@@ -333,6 +365,4 @@ def read_sources(view, tables, today, week, day):
     weeks = {week, *view.work.changed(today, week)}
     for name in (*view.work.view_of, view.work.name):
         for of in weeks:
-            for size in tables[name].weeks.get(of, ()):
-                day.bytes_read += size
-                day.requests["reads"] += GROUP_READS * groups(size)
+            day.requests["reads"] += GROUP_READS * sum(map(groups, tables[name].weeks.get(of, ())))

@@ -1,6 +1,8 @@
 //! Whom the umask would let read: a lake, its archive, a summary and outputs belong to their user unless that is changed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -81,6 +83,22 @@ fn an_output_over_a_closed_file_stays_closed() {
     std::fs::set_permissions(&summary, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(run(&world, &["extract", "--summary", "summary.json"]).status.success());
     assert_eq!(mode(&summary), 0o600);
+}
+
+#[test]
+fn another_name_of_the_standard_output_is_written_to_and_not_replaced() {
+    let world = World::new(Scenario::rows(10, 1));
+    world.extract(&[], 0);
+    let (link, seen) = (world.folder.path().join("stdout.csv"), world.folder.path().join("seen"));
+    // What `/dev/stdout` is, in a folder of our own.
+    symlink("/dev/fd/1", &link).unwrap();
+    let mut file = File::create(&seen).unwrap();
+    file.write_all(b"before\n").unwrap();
+    let arguments = ["query", "-q", "--sql", "SELECT 1 AS a", "--output", "stdout.csv"];
+    let status = world.command(&arguments).stdout(file).status().unwrap();
+    assert!(status.success());
+    assert_eq!(std::fs::read_to_string(&seen).unwrap(), "before\na\n1\n");
+    assert!(link.is_symlink(), "a file took its place");
 }
 
 #[test]

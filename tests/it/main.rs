@@ -29,7 +29,7 @@
 //! - `damaged`: lakes with missing files.
 //! - `lake_states`: every state of a lake, crossed with every command.
 //! - `maintain`: small files become few, whatever happens meanwhile.
-//! - `year`: a lake after daily runs.
+//! - `year`: a lake after daily runs; `lake_plan`: the plan of what five years of them leave.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again; `shards`: by several processes.
 //! - `identities`: every way to sign in; `several_identities`: those that share the requests to a service.
@@ -67,6 +67,7 @@ mod harness;
 mod identities;
 mod keys;
 mod kill;
+mod lake_plan;
 mod lake_states;
 mod ledger;
 mod maintain;

@@ -30,8 +30,8 @@ impl Drop for PendingName {
     }
 }
 
-/// Opens a file under a temporary name, so that a partial one is never taken for a complete one. A pipe or a device keeps
-/// its name.
+/// Opens a file under a temporary name, so that a partial one is never taken for a complete one. A pipe, a device or another
+/// name of the standard output keeps its name.
 pub(crate) fn create(path: &Path, rights: FileRights) -> Result<(File, Option<PendingName>)> {
     open(path, rights).map_err(|error| {
         let partial = partial_name(path);
@@ -43,12 +43,33 @@ pub(crate) fn create(path: &Path, rights: FileRights) -> Result<(File, Option<Pe
 }
 
 fn open(path: &Path, rights: FileRights) -> std::io::Result<(File, Option<PendingName>)> {
+    if let Some(stream) = standard_stream(path) {
+        return Ok((stream, None));
+    }
     // A pipe or a device cannot be renamed over.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Ok((File::options().write(true).open(path)?, None));
     }
     let partial = partial_name(path);
     Ok((rights.create_for(&partial, path)?, Some(PendingName { partial, path: path.to_owned() })))
+}
+
+/// The standard output or error, if that is what a path such as `/dev/stdout` names. A file that took the place of the link
+/// would be seen by nobody, and what is behind it may hold more than this process writes.
+#[cfg(unix)]
+fn standard_stream(path: &Path) -> Option<File> {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let named = std::fs::metadata(path).ok()?;
+    let streams = [std::io::stdout().as_fd().try_clone_to_owned(), std::io::stderr().as_fd().try_clone_to_owned()];
+    let is_named =
+        |stream: &File| stream.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (named.dev(), named.ino()));
+    streams.into_iter().flatten().map(File::from).find(is_named)
+}
+
+#[cfg(not(unix))]
+const fn standard_stream(_: &Path) -> Option<File> {
+    None
 }
 
 /// The name of a file until it is complete.
