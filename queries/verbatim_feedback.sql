@@ -1,16 +1,18 @@
 -- title: Thumbs-down with what people wrote, what they had asked and what Copilot had answered
--- question: Why are people dissatisfied? One row per ThumbsDown with text, newest first, also where the person took it back
---   later. Question and answer are those of the chat where it was kept, else those of what the interaction produced.
+-- question: Why are people dissatisfied? One row per ThumbsDown, of those with text or of all, newest first, also where the
+--   person took it back later. Question and answer are those of the chat where it was kept, else those of what the
+--   interaction produced.
 -- definition: ours
 -- tables: copilot_activity, copilot_request, transcript_message, copilot_content
 -- parameters:
 --   tz (time zone, UTC): time zone that decides the day, such as Europe/Berlin
 --   from (date, none): leave out days before this date
 --   to (date, none): leave out days after this date
+--   with_text (yes or no, yes): leave out ThumbsDown without text
 -- columns:
 --   rated_at: when, by the service's clock
 --   scenario, scenario_label: the feature
---   verbatim: what the person wrote
+--   verbatim: what the person wrote; null or empty without text
 --   question: what was asked; null where neither a chat nor a prompt was kept
 --   answer: what Copilot answered; null where nothing was kept
 --   final_rating: up, down or cleared: the request's last rating
@@ -22,32 +24,45 @@ WITH parameter AS (
   SELECT
     coalesce(getvariable('tz'), 'UTC') AS tz,
     CAST(getvariable('from') AS DATE) AS from_day,
-    CAST(getvariable('to') AS DATE) AS to_day
+    CAST(getvariable('to') AS DATE) AS to_day,
+    coalesce(getvariable('with_text'), 'yes') AS with_text
 ),
-question AS (
+rated AS (
+  SELECT copilot_activity.*
+  FROM copilot_activity
+  CROSS JOIN parameter
+  WHERE kind = 100230302
+    AND (with_text = 'no' OR verbatim <> '')
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR week_start >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
+    AND (from_day IS NULL OR local_day(created_ts, tz) >= from_day)
+    AND (to_day IS NULL OR local_day(created_ts, tz) <= to_day)
+),
+-- Texts of rated requests alone: those of all would not fit in memory.
+said AS (
   SELECT
     request_id,
-    CAST(string_agg(message, chr(10) ORDER BY sent_at, sequence, message_id) AS VARCHAR) AS question
+    CAST(string_agg(CASE WHEN role = 'user' THEN message END, chr(10) ORDER BY sent_at, sequence, message_id) AS VARCHAR)
+      AS question,
+    CAST(string_agg(CASE WHEN role = 'bot' THEN message END, chr(10) ORDER BY sent_at, sequence, message_id) AS VARCHAR)
+      AS answer
   FROM transcript_message
-  WHERE role = 'user' AND message <> ''
+  WHERE message <> '' AND request_id IN (SELECT request_id FROM rated)
   GROUP BY request_id
 ),
-answer AS (
-  SELECT
-    request_id,
-    CAST(string_agg(message, chr(10) ORDER BY sent_at, sequence, message_id) AS VARCHAR) AS answer
-  FROM transcript_message
-  WHERE role = 'bot' AND message <> ''
-  GROUP BY request_id
+response AS (
+  SELECT source_table, event_id, coalesce(partition_id, '') AS partition_id, request_key
+  FROM copilot_activity
+  WHERE kind = 100230305 AND request_key IN (SELECT request_key FROM rated)
 ),
 produced AS (
   SELECT request_key, max(prompt_text) AS question, max(coalesce(response_text, content)) AS answer
-  FROM copilot_content
-  JOIN copilot_activity AS activity
-    ON activity.source_table = copilot_content.source_table
-    AND activity.event_id = copilot_content.event_id
-    AND coalesce(activity.partition_id, '') = copilot_content.partition_id
-  WHERE kind = 100230305
+  FROM response
+  JOIN copilot_content
+    ON copilot_content.source_table = response.source_table
+    AND copilot_content.event_id = response.event_id
+    AND copilot_content.partition_id = response.partition_id
   GROUP BY request_key
 )
 SELECT
@@ -55,22 +70,16 @@ SELECT
   rated.scenario,
   rated.scenario_label,
   rated.verbatim,
-  coalesce(question.question, produced.question) AS question,
-  coalesce(answer.answer, produced.answer) AS answer,
+  coalesce(said.question, produced.question) AS question,
+  coalesce(said.answer, produced.answer) AS answer,
   request.rating AS final_rating,
   rated.user_id,
   rated.request_key,
   request.transcript_id,
   rated.for_table,
   rated.for_id
-FROM copilot_activity AS rated
-CROSS JOIN parameter
+FROM rated
 LEFT JOIN copilot_request AS request ON request.request_key = rated.request_key
-LEFT JOIN question ON question.request_id = rated.request_id
-LEFT JOIN answer ON answer.request_id = rated.request_id
+LEFT JOIN said ON said.request_id = rated.request_id
 LEFT JOIN produced ON produced.request_key = rated.request_key
-WHERE rated.kind = 100230302
-  AND rated.verbatim <> ''
-  AND (from_day IS NULL OR local_day(rated.created_ts, tz) >= from_day)
-  AND (to_day IS NULL OR local_day(rated.created_ts, tz) <= to_day)
 ORDER BY rated_at DESC NULLS LAST, rated.event_id, rated.partition_id

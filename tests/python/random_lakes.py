@@ -86,28 +86,29 @@ class Rows:
                     | {"msdyn_verbatim": self.verbatim(), "msdyn_aiagent": self.maybe(0.1, 192350003)}
                 )
                 if self.random.random() < 0.3:
-                    payloads.append(self.payload("msdyn_copilotevent", id, events[-1]["partitionid"]))
+                    payloads.append(self.payload("msdyn_copilotevent", id, events[-1]["partitionid"], row["createdon"]))
             if in_both or len(events) + len(older) <= n:
                 text = self.maybe(0.5, f"text-{n}")
                 older.append(row | {"msdyn_copilotinteractionid": f"older-{n}", "msdyn_interactiondataid": text})
                 if text:
                     texts.append({"msdyn_copilotinteractiondataid": text, "msdyn_verbatim": self.verbatim()})
                     texts[-1]["createdon"] = row["createdon"]
-                    payloads.append(self.payload("msdyn_copilotinteractiondata", text, ""))
+                    payloads.append(self.payload("msdyn_copilotinteractiondata", text, "", row["createdon"]))
         self.insert("msdyn_copilotevent", events)
         self.insert("msdyn_copilotinteraction", older)
         self.insert("msdyn_copilotinteractiondata", texts)
         self.insert("payload", payloads)
         self.insert("msdyn_conversationinsight", [self.insight() for _ in range(self.random.randint(0, 5))])
 
-    def payload(self, table, id, partition):
+    def payload(self, table, id, partition, time):
+        """What a row of that time names."""
         status = self.random.choice(["decoded", "decoded", "empty", "undecodable", "missing"])
         return {
             "source_table": table,
             "source_id": id,
             "source_partitionid": partition,
             "column_name": "msdyn_interactiondata",
-            "row_time": self.time(),
+            "row_time": time,
             "status": status,
             "text": "Sehr geehrte Frau Ö." if status == "decoded" else None,
             "reason": "odd length" if status == "undecodable" else None,
@@ -203,6 +204,7 @@ class Rows:
                 "week_start": self.random.choice(["sunday", "monday"]),
                 "from": str(self.start.date() + datetime.timedelta(days=9)),
                 "to": str(self.start.date() + datetime.timedelta(days=30)),
+                "with_text": self.random.choice(["yes", "no"]),
                 "min_group": self.random.choice(["0", "2", "5"]),
                 "idle_days": "7",
                 "id": self.random.choice(["event-1", "request-1", "chat of request-2", "data of request-3", "session-1"]),

@@ -28,12 +28,14 @@ pub enum ParameterType {
     TimeZone,
     /// `weekday`: one that weeks may begin with.
     Weekday,
+    /// `yes or no`.
+    YesOrNo,
     /// `text`: any.
     Text,
 }
 
 impl ParameterType {
-    const ALL: [Self; 5] = [Self::Date, Self::Number, Self::TimeZone, Self::Weekday, Self::Text];
+    const ALL: [Self; 6] = [Self::Date, Self::Number, Self::TimeZone, Self::Weekday, Self::YesOrNo, Self::Text];
 
     /// The type of that word.
     pub(crate) fn named(word: &str) -> Option<Self> {
@@ -47,6 +49,7 @@ impl ParameterType {
             Self::Number => "number",
             Self::TimeZone => "time zone",
             Self::Weekday => "weekday",
+            Self::YesOrNo => "yes or no",
             Self::Text => "text",
         }
     }
@@ -58,6 +61,7 @@ impl ParameterType {
             Self::Number => "a whole number such as 30",
             Self::TimeZone => "a time zone such as Europe/Berlin",
             Self::Weekday => "sunday or monday",
+            Self::YesOrNo => "yes or no",
             Self::Text => "a text",
         }
     }
@@ -69,6 +73,7 @@ impl ParameterType {
             Self::Number => Int32Type::parse(value).is_some(),
             Self::TimeZone => value.parse::<Tz>().is_ok(),
             Self::Weekday => matches!(value, "sunday" | "monday"),
+            Self::YesOrNo => matches!(value, "yes" | "no"),
             Self::Text => true,
         }
     }
@@ -80,12 +85,13 @@ mod tests {
 
     #[test]
     fn values_are_told_as_the_queries_cast_them() {
-        use ParameterType::{Date, Number, Text, TimeZone, Weekday};
+        use ParameterType::{Date, Number, Text, TimeZone, Weekday, YesOrNo};
         for (ty, good, bad) in [
             (Date, ["2026-10-01", "2024-02-29"], ["Oct", "2026-10", "01.10.2026", "2026-02-30", ""]),
             (Number, ["30", "-1"], ["abc", "1.5", "30 days", "99999999999", ""]),
             (TimeZone, ["Europe/Berlin", "+05:30"], ["Berlin", "Europe", "CEST", "1", ""]),
             (Weekday, ["sunday", "monday"], ["Monday", "tuesday", "mon", "1", ""]),
+            (YesOrNo, ["yes", "no"], ["Yes", "true", "false", "1", ""]),
         ] {
             for value in good {
                 assert!(ty.accepts(value), "{ty:?} {value}");

@@ -289,6 +289,7 @@ fn every_shipped_file_has_a_whole_header() {
                 ParameterType::Number => format!("CAST({value} AS INTEGER)"),
                 ParameterType::TimeZone => format!("{value} AS tz"),
                 ParameterType::Weekday => format!("{value} AS first_day"),
+                ParameterType::YesOrNo => format!("{value} AS {name}"),
                 ParameterType::Text => format!("CAST({value} AS VARCHAR)"),
             };
             assert!(head.contains(&of_type), "{}: {of_type}", shipped.name);
