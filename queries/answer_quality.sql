@@ -39,6 +39,9 @@ event AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE kind = 100230305 AND is_human
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR week_start >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 message AS (
   SELECT

@@ -36,6 +36,9 @@ response AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE responses > 0 AND is_human = 1
+    -- Files of weeks that cannot have such rows are not read; a request may have a row without a time, too.
+    AND (from_day IS NULL OR week_start >= from_day - 15 OR week_start = DATE '1970-01-04')
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 total AS (
   SELECT

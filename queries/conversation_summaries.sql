@@ -34,6 +34,9 @@ summary AS (
   FROM msdyn_conversationinsight
   CROSS JOIN parameter
   WHERE deleted_at IS NULL
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR week_start >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
     AND (from_day IS NULL OR local_day(createdon, tz) >= from_day)
     AND (to_day IS NULL OR local_day(createdon, tz) <= to_day)
 )

@@ -46,6 +46,9 @@ JOIN copilot_activity
   AND coalesce(copilot_activity.partition_id, '') = produced.partition_id
 CROSS JOIN parameter
 WHERE (request IS NULL OR request_id = request)
+  -- Files of weeks that cannot have such rows are not read.
+  AND (from_day IS NULL OR (copilot_activity.week_start >= from_day - 15 AND produced.week_start >= from_day - 15))
+  AND (to_day IS NULL OR (copilot_activity.week_start <= to_day + 15 AND produced.week_start <= to_day + 15))
   AND (from_day IS NULL OR local_day(created_ts, tz) >= from_day)
   AND (to_day IS NULL OR local_day(created_ts, tz) <= to_day)
 ORDER BY created_ts DESC NULLS LAST, copilot_activity.event_id, copilot_activity.partition_id

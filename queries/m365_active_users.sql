@@ -45,6 +45,9 @@ prompt AS (
   CROSS JOIN parameter
   LEFT JOIN enabled ON enabled.user_id = m365_turn.user_id
   WHERE prompts > 0 AND is_system_prompt = 0
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR last_week >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 -- Twice each: of its app, and of all apps.
 scoped AS (

@@ -56,6 +56,9 @@ turn AS (
     AND cited.session_id = m365_turn.session_id
     AND cited.turn_key = m365_turn.request_id
   WHERE is_system_prompt = 0
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR last_week >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 total AS (
   SELECT

@@ -35,6 +35,9 @@ turn AS (
   FROM m365_turn
   CROSS JOIN parameter
   WHERE prompts > 0
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR last_week >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 placed AS (
   SELECT

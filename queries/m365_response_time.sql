@@ -34,6 +34,9 @@ turn AS (
   CROSS JOIN parameter
   CROSS JOIN (VALUES (0), (1)) AS scope(is_total)
   WHERE prompts > 0 AND is_system_prompt = 0
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR last_week >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 placed AS (
   SELECT

@@ -44,6 +44,9 @@ offered AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE kind = 100230309 AND is_human
+    -- Files of weeks that cannot have such rows are not read.
+    AND (from_day IS NULL OR week_start >= from_day - 15)
+    AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 counted AS (
   SELECT
@@ -63,6 +66,9 @@ counted AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE responses > 0 AND is_human = 1
+    -- Files of weeks that cannot have such rows are not read; a request may have a row without a time, too.
+    AND (from_day IS NULL OR week_start >= from_day - 15 OR week_start = DATE '1970-01-04')
+    AND (to_day IS NULL OR week_start <= to_day + 15)
   UNION ALL
   SELECT week, scenario, scenario_label, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
   FROM offered

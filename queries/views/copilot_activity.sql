@@ -24,7 +24,7 @@
 --   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   ctx_*: how Copilot was used, from the row's context
---   week_start: the UTC week of the row's files; filter on it to read fewer of them
+--   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
 WITH feedback AS (
   SELECT msdyn_copilotinteractiondataid AS data_id, msdyn_verbatim AS verbatim
   FROM msdyn_copilotinteractiondata

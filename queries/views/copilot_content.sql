@@ -9,6 +9,7 @@
 --   status: decoded, empty, undecodable, missing, too_large or failed
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
+--   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
 SELECT
   'copilotevent' AS source_table,
   source_id AS event_id,
@@ -16,7 +17,9 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END AS content,
   prompt_text,
-  response_text
+  response_text,
+  -- A file's text lies in the week of the row that names the file.
+  week_start
 FROM payload
 WHERE source_table = 'msdyn_copilotevent' AND column_name = 'msdyn_interactiondata'
 UNION ALL
@@ -27,7 +30,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END,
   prompt_text,
-  response_text
+  response_text,
+  msdyn_copilotinteraction.week_start
 FROM payload
 JOIN msdyn_copilotinteraction ON msdyn_interactiondataid = source_id
 WHERE source_table = 'msdyn_copilotinteractiondata' AND column_name = 'msdyn_interactiondata'

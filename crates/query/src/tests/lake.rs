@@ -183,8 +183,8 @@ pub(super) fn rows(table: &'static Table, events: &[Event]) -> RecordBatch {
     };
     let schema = table.layout().schema();
     let arrays = schema.fields().iter().map(|field| match field.name().as_str() {
-        name if name == table.key[0] => text(events.iter().map(|event| Some(event.id.as_str()))),
         "partitionid" => text(events.iter().map(|event| Some(event.partition))),
+        name if table.key.contains(&name) => text(events.iter().map(|event| Some(event.id.as_str()))),
         "createdon" => instants(events.iter().map(|event| event.created)),
         "row_time" | "extracted_at" => {
             instants(events.iter().map(|event| event.created.or(Some(Week::UNKNOWN.start()))))

@@ -1,5 +1,7 @@
 //! The shipped questions over hand-made events, with every number worked out by hand.
 
+use copilot_lake_tables::{CONVERSATION_INSIGHT, PAYLOAD};
+
 use super::lake::{
     ASK, AUTONOMOUS, AVAILABLE, CLEAR, COPY, DISCARD, DOWN, EMAIL, Event, GENERATED, KEEP, MANUAL_COPY, SEND, TestLake,
     UP, answer, event,
@@ -155,6 +157,37 @@ async fn usage_counts_requests_and_microsofts_events_apart() {
     let lake = TestLake::of(&uses());
     let session = lake.session(&[]).await;
     assert_table(&answer(&session, query("scenario_usage").unwrap().sql).await, USAGE);
+}
+
+/// How often a query's plan reads the files of the first week and of the last of [`days_leave_out_files_of_other_weeks`].
+async fn reads(lake: &TestLake, name: &str, params: &[(&str, &str)]) -> [usize; 2] {
+    let plan = lake.session(params).await.explain(query(name).unwrap().sql).await.unwrap();
+    ["2025-06-22", "2025-07-06"].map(|week| plan.matches(&format!("week_start={week}/")).count())
+}
+
+#[tokio::test]
+async fn days_leave_out_files_of_other_weeks() {
+    let events = ["2025-06-23T10:00:00Z", "2025-06-30T10:00:00Z", "2025-07-08T10:00:00Z"];
+    let events = events.map(|created| event(DOWN, ASK, "r1", created).says("wrong"));
+    let mut lake = TestLake::of(&events);
+    lake.add(&PAYLOAD, &events);
+    lake.add(&CONVERSATION_INSIGHT, &events);
+    for name in [
+        "feedback_rates",
+        "scenario_usage",
+        "scenario_funnel",
+        "agents",
+        "answer_quality",
+        "verbatim_feedback",
+        "interaction_content",
+        "conversation_summaries",
+    ] {
+        let all = reads(&lake, name, &[]).await;
+        let late = reads(&lake, name, &[("from", "2025-07-12")]).await;
+        let early = reads(&lake, name, &[("to", "2025-06-10")]).await;
+        assert!(late[0] < all[0] && late[1] == all[1], "{name}: {all:?} {late:?}");
+        assert!(early[0] == all[0] && early[1] < all[1], "{name}: {all:?} {early:?}");
+    }
 }
 
 /// Compares cell by cell, so that the expectation need not have the right widths.
