@@ -162,10 +162,17 @@ async fn first_run(_: &str) -> Option<Instant> {
     None
 }
 
-/// The busiest scenarios of the last weeks.
+/// The busiest scenarios of the last weeks that were over when the service was read.
 #[cfg(feature = "query")]
 const RATES: &str = "
-WITH week AS (SELECT DISTINCT week_start FROM feedback_rates ORDER BY week_start DESC LIMIT 4),
+WITH week AS (
+  SELECT DISTINCT week_start
+  FROM msdyn_copilotevent
+  CROSS JOIN (SELECT max(finished_at) AS read_at FROM extraction_slice WHERE source = 'dataverse') AS known
+  WHERE week_start + 7 <= local_day(read_at, 'UTC')
+  ORDER BY week_start DESC
+  LIMIT 4
+),
 recent AS (SELECT feedback_rates.* FROM feedback_rates JOIN week ON week.week_start = feedback_rates.week_start),
 busiest AS (
   SELECT scenario
@@ -186,7 +193,7 @@ async fn show(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use crate::commands::engine::Engine;
     use crate::output::result::{ResultOptions, ResultTarget};
 
-    console.info("feedback rates of the five busiest scenarios, last four weeks");
+    console.info("feedback rates of the five busiest scenarios, last four whole weeks");
     let options = ResultOptions { format: Some(Format::Table), ..ResultOptions::default() };
     let (engine, params) = (Engine::default(), std::collections::BTreeMap::new());
     crate::commands::query::print((&engine, lake, &params), RATES, ResultTarget::Stdout, options).await?;
