@@ -1,11 +1,13 @@
 -- title: Conversations with Copilot, the longest first
 -- question: Which conversations were the longest? Of Customer Service and of Microsoft 365, by what people asked. The rest of a
---   conversation is in transcript and m365_transcript, by its id.
--- definition: ours; a conversation of Microsoft 365 is a person's session
+--   conversation is in transcript and m365_transcript, by its id. A thread of several people in Teams is a row for each of
+--   them: two people's sessions may share an id and be two conversations.
+-- definition: ours; a conversation of Microsoft 365 is a person's session, as in m365_conversations
 -- tables: transcript_message, m365_turn
 -- parameters:
---   from (date, none): leave out conversations that began before this date, UTC
---   to (date, none): leave out conversations that began after this date, UTC
+--   tz (time zone, UTC): time zone that decides the day, such as Europe/Berlin
+--   from (date, none): leave out conversations that began before this date
+--   to (date, none): leave out conversations that began after this date
 -- columns:
 --   service: dataverse or graph
 --   conversation_id: for transcript or m365_transcript
@@ -16,7 +18,10 @@
 --   responses: what Copilot answered
 --   minutes: from the first message to the last
 WITH parameter AS (
-  SELECT CAST(getvariable('from') AS DATE) AS from_day, CAST(getvariable('to') AS DATE) AS to_day
+  SELECT
+    coalesce(getvariable('tz'), 'UTC') AS tz,
+    CAST(getvariable('from') AS DATE) AS from_day,
+    CAST(getvariable('to') AS DATE) AS to_day
 ),
 turn AS (
   SELECT
@@ -61,6 +66,6 @@ SELECT
   seconds_between(started_at, ended_at) / 60 AS minutes
 FROM conversation
 CROSS JOIN parameter
-WHERE (from_day IS NULL OR local_day(started_at, 'UTC') >= from_day)
-  AND (to_day IS NULL OR local_day(started_at, 'UTC') <= to_day)
+WHERE (from_day IS NULL OR local_day(started_at, tz) >= from_day)
+  AND (to_day IS NULL OR local_day(started_at, tz) <= to_day)
 ORDER BY prompts DESC, responses DESC, minutes DESC NULLS LAST, service, conversation_id, user_id
