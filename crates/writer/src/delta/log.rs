@@ -98,6 +98,14 @@ impl Log {
         Ok(snapshot.clone())
     }
 
+    /// Whether there is a table. A log that is not known yet is listed, and not read.
+    pub(crate) async fn exists(&self) -> Result<bool, Error> {
+        if self.snapshot.lock().await.is_some() {
+            return Ok(true);
+        }
+        self.store.is_delta_table_location().await.map_err(Error::log(self.table.name))
+    }
+
     /// The files of the newest version known; none when there is no table yet.
     pub(crate) async fn files(&self) -> Result<Vec<Arc<DataFile>>, Error> {
         Ok(self.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default())
