@@ -152,7 +152,7 @@ impl ObjectStore for LogEntryCache {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        if !is_plain(&options) || paths::log_version(path).is_none() {
+        if !is_plain(&options) || paths::log_version(path.as_ref()).is_none() {
             return self.inner.get_opts(path, options).await;
         }
         let kept = self.kept().by_path.get(path).cloned();
