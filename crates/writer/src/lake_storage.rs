@@ -18,7 +18,7 @@ use crate::storage::lease::{Lease, Unsettled};
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
-use crate::storage::log_entry_cache::LogEntryCache;
+use crate::storage::log_cache::LogCache;
 
 /// Days for which removed files stay for readers of older versions, except in local folders.
 const RETENTION_DAYS: u64 = 7;
@@ -35,7 +35,7 @@ pub(crate) struct LakeStorage {
     pub(crate) url: Url,
     /// Rooted at the lake.
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The same store, as logs are read: their entries are read once. A local folder needs no such thing.
+    /// The same store for logs, whose entries and checkpoints are read once. In a local folder that would save nothing.
     pub(crate) log_store: Arc<dyn ObjectStore>,
     /// The same store, unless it is a local folder.
     pub(crate) counted: Option<CountedStore>,
@@ -70,7 +70,7 @@ impl LakeStorage {
         let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
         let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
         let log_store: Arc<dyn ObjectStore> = match &counted {
-            Some(counted) => Arc::new(LogEntryCache::new(Arc::new(counted.clone()))),
+            Some(counted) => Arc::new(LogCache::new(Arc::new(counted.clone()))),
             None => Arc::clone(&store),
         };
         Self {

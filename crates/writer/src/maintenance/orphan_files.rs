@@ -8,7 +8,6 @@ use crate::clock::now_millis;
 use crate::delta::commit_info::{self, FolderState};
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
-use crate::delta::tombstones::Tombstone;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::maintenance::kept_files;
@@ -32,7 +31,7 @@ pub(crate) struct Orphans {
 pub(crate) async fn find(lake: &LakeStorage, log: &Log) -> Result<Option<Orphans>, Error> {
     let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(None) };
     let (kept_since, removed) = (kept_since(lake), removal_times(&folder, lake, log).await?);
-    let (mut files, mut kept) = (Vec::new(), Vec::new());
+    let (mut files, mut kept) = (Vec::new(), Vec::<i64>::new());
     for file in &folder.listed {
         let is_orphan = if file.is_log {
             paths::is_staged(&file.name) && {
@@ -101,18 +100,16 @@ async fn removal_times(folder: &TableFolder, lake: &LakeStorage, log: &Log) -> R
     if unknown.is_empty() {
         return Ok(removed);
     }
-    // One without a time stays for as long as files are kept at all.
-    let time = |tombstone: &Tombstone| tombstone.removed_at.unwrap_or(i64::MAX);
-    for tombstone in log.tombstones().await? {
-        if unknown.remove(tombstone.path.as_ref()) {
-            removed.insert(tombstone.path.to_string(), time(&tombstone));
+    for (path, at) in log.tombstones().await? {
+        if unknown.remove(path.as_ref()) {
+            removed.insert(path.to_string(), at);
         }
     }
     if !unknown.is_empty() {
         // Checkpoints drop tombstones after a week.
-        for tombstone in log.tombstones_by_entries().await? {
-            if unknown.contains(tombstone.path.as_ref()) {
-                removed.insert(tombstone.path.to_string(), time(&tombstone));
+        for (path, at) in log.tombstones_by_entries().await? {
+            if unknown.contains(path.as_ref()) {
+                removed.insert(path.to_string(), at);
             }
         }
     }

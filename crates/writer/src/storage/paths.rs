@@ -100,12 +100,22 @@ pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with(['_', '.'])
 }
 
+/// The version of a file of a table's log, within the lake, and the rest of its name.
+fn log_file(path: &str) -> Option<(u64, &str)> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let (version, rest) = name.split_once('.').filter(|_| folder.rsplit('/').next() == Some(LOG))?;
+    let is_version = version.len() == 20 && version.bytes().all(|c| c.is_ascii_digit());
+    Some((version.parse().ok().filter(|_| is_version)?, rest))
+}
+
 /// The version of an entry of a table's log, within the lake; `None`: it is another file.
 pub(crate) fn log_version(path: &str) -> Option<u64> {
-    let (folder, name) = path.rsplit_once('/')?;
-    let version = name.strip_suffix(".json").filter(|_| folder.rsplit('/').next() == Some(LOG))?;
-    let is_version = version.len() == 20 && version.bytes().all(|c| c.is_ascii_digit());
-    is_version.then(|| version.parse().ok()).flatten()
+    log_file(path).filter(|(_, rest)| *rest == "json").map(|(version, _)| version)
+}
+
+/// Whether a file, within the lake, is a checkpoint of a table's log, or a part of one.
+pub(crate) fn is_checkpoint(path: &str) -> bool {
+    log_file(path).is_some_and(|(_, rest)| rest.starts_with("checkpoint.") && rest.ends_with(".parquet"))
 }
 
 /// The folder of a week, inside the table's folder.
@@ -299,18 +309,26 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_logs_are_told_from_other_files() {
-        assert_eq!(log_version("payload/_delta_log/00000000000000000042.json"), Some(42));
+    fn files_of_logs_are_told_by_their_names() {
+        let entry = "payload/_delta_log/00000000000000000042.json";
+        assert_eq!((log_version(entry), is_checkpoint(entry)), (Some(42), false));
+        let checkpoints = [
+            "payload/_delta_log/00000000000000000042.checkpoint.parquet",
+            "payload/_delta_log/00000000000000000042.checkpoint.0000000001.0000000002.parquet",
+        ];
+        for checkpoint in checkpoints {
+            assert_eq!((log_version(checkpoint), is_checkpoint(checkpoint)), (None, true), "{checkpoint}");
+        }
         for other in [
             "payload/_delta_log/_last_checkpoint",
-            "payload/_delta_log/00000000000000000042.checkpoint.parquet",
             "payload/_delta_log/00000000000000000042.json#1",
             "payload/_delta_log/42.json",
             "payload/_delta_log/00000000000000000001.00000000000000000042.compacted.json",
             "payload/week_start=2025-06-22/00000000000000000042.json",
+            "payload/week_start=2025-06-22/00000000000000000042.checkpoint.parquet",
             "00000000000000000042.json",
         ] {
-            assert_eq!(log_version(other), None, "{other}");
+            assert_eq!((log_version(other), is_checkpoint(other)), (None, false), "{other}");
         }
     }
 
