@@ -113,6 +113,15 @@ async fn folders_are_listed_after_commits_of_other_tools_only() {
     put(&next, &[("c", 3, 1, "c")]).await;
     put(&next, &[("d", 4, 1, "d")]).await;
     assert!(is_listed().await);
+    // It comes while a run reads: its next commit, which builds on it, does not hide it either.
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), false).await.unwrap();
+    put(&next, &[("e", 5, 1, "e")]).await;
+    assert!(!is_listed().await, "it was listed before our commit");
+    commit(folder.path(), "msdyn_copilotevent", &[]);
+    next.reload(&COPILOT_EVENT).await.unwrap();
+    put(&next, &[("f", 6, 1, "f")]).await;
+    assert!(is_listed().await);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod duplicates;
 mod failures;
 mod files;
 mod foreign;
+mod kept_files;
 mod keys;
 mod lakes;
 mod leases;
