@@ -38,6 +38,7 @@
 //!   `printed_text`: what people's text must not do to a terminal.
 //! - `stores`: lakes in object stores: S3 (moto), Azure Blob (Azurite) and Google Cloud Storage (a script before moto);
 //!   `store_outputs`: results of queries there; `store_uploads`: what a killed run leaves there; `store_faults`: with faults on the way there;
+//!   `store_requests`: what a store bills for a run;
 //!   `store_writers`: with runs that are killed, paused, or at work at once (`store_servers`, `store_proxy`);
 //!   `store_identity`: signing in to a store.
 //! - `workers`: queries on several machines, if the binary has the feature.
@@ -95,6 +96,7 @@ mod store_faults;
 mod store_identity;
 mod store_outputs;
 mod store_proxy;
+mod store_requests;
 mod store_servers;
 #[cfg(unix)]
 mod store_uploads;
