@@ -57,9 +57,9 @@ pub(crate) async fn delete_expired(
     Ok(Some(commits))
 }
 
-/// What a folder holds that was listed and keeps files, the oldest of which were removed at this time: the commits that
-/// removed them are found in the log, so that the folder need not be listed again. [`FolderState::Unknown`] when they
-/// are not.
+/// What a folder holds that was listed and keeps files, the oldest of which were removed at this time. The commits that
+/// may have removed them are found by the age of their entries, so that the folder need not be listed again;
+/// [`FolderState::Unknown`] when that does not tell.
 pub(crate) async fn track(
     log: &Log,
     newest: &Snapshot,
@@ -71,18 +71,17 @@ pub(crate) async fn track(
     let first = entries().filter(|(_, modified)| *modified >= written_since).map(|(version, _)| version).min();
     // The entry before it is older. If it is no longer there, others that matter may be missing, too.
     let is_complete = |first: &u64| *first == 0 || entries().any(|(version, _)| version + 1 == *first);
-    let Some(first) = first.filter(is_complete) else { return Ok(FolderState::Unknown) };
-    let tracked = |version| FolderState::KeepsRemoved(KeptFiles { version, removed_at });
-    for version in (first..=newest.version).rev() {
+    let Some(version) = first.filter(is_complete) else { return Ok(FolderState::Unknown) };
+    for version in (version..=newest.version).rev() {
         let Some(entry) = log.read_entry(version).await? else { return Ok(FolderState::Unknown) };
         match NewestCommit::from_entry(&entry) {
-            NewestCommit::Own(FolderState::Clean) => return Ok(tracked(version + 1)),
-            NewestCommit::Own(FolderState::KeepsRemoved(kept)) => return Ok(tracked(kept.version)),
             NewestCommit::Own(FolderState::Unknown) => {}
+            // Who made it has looked at the commits before.
+            NewestCommit::Own(_) => break,
             // A file that it restored may be removed once more: an older commit does not tell when its time is over.
             NewestCommit::Foreign if may_restore_files(&entry) => return Ok(FolderState::Unknown),
             NewestCommit::Foreign => {}
         }
     }
-    Ok(tracked(first))
+    Ok(FolderState::KeepsRemoved(KeptFiles { version, removed_at }))
 }
