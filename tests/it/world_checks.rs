@@ -11,13 +11,17 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, TABLES, Table, dataverse_tables};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
+use parquet::basic::Encoding;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::harness::{UNREADABLE, World};
 
 impl World {
-    /// Asserts what must hold after every run that was not killed: log and listing agree, and a key has one row.
+    /// Asserts what must hold after every run that was not killed: log and listing agree, checkpoints are in the form
+    /// that all readers read, and a key has one row.
     pub(crate) fn check_lake(&self) {
         self.check_listing();
+        self.check_checkpoints();
         self.check_keys();
     }
 
@@ -48,6 +52,31 @@ impl World {
         for table in TABLES {
             assert_eq!(self.listed(table), self.logged(table), "{}: listing and log differ", table.name);
         }
+    }
+
+    /// Asserts that no checkpoint of this program has dictionaries, which some readers, such as Fabric, do not read there.
+    fn check_checkpoints(&self) {
+        self.runtime.block_on(async {
+            let store = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap().store();
+            for table in TABLES {
+                let mut files = store.list(Some(&format!("{}/_delta_log", table.name).into()));
+                while let Some(file) = files.try_next().await.unwrap() {
+                    if !file.location.as_ref().ends_with(".parquet") {
+                        continue;
+                    }
+                    let found = store.get_opts(&file.location, Default::default()).await.unwrap();
+                    let metadata =
+                        ParquetMetaDataReader::new().parse_and_finish(&found.bytes().await.unwrap()).unwrap();
+                    if metadata.file_metadata().created_by().is_none_or(|by| !by.starts_with("copilot-lake ")) {
+                        continue;
+                    }
+                    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+                        let is_plain = |encoding| [Encoding::PLAIN, Encoding::RLE].contains(&encoding);
+                        assert!(column.encodings().all(is_plain), "{}: {}", file.location, column.column_path());
+                    }
+                }
+            }
+        });
     }
 
     /// A table's weeks in the lake with their numbers of rows.
