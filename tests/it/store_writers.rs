@@ -97,13 +97,14 @@ fn killed(kind: Kind) {
     let seed = 42;
     println!("{kind:?}: seed {seed}");
     let mut moments = Numbers(seed);
-    let mut killed = 0;
+    let (mut killed, mut seen) = (0, Vec::new());
     for _ in 0..kills {
         if let Some(mut run) = store.under_way(&world, 40 + moments.next(400)) {
             run.kill().unwrap();
             run.wait().unwrap();
             killed += 1;
         }
+        seen.push(world.visible_rows());
     }
     assert!(killed >= 1, "no run was killed");
     if let Some(mut run) = store.under_way(&world, 60) {
@@ -112,6 +113,7 @@ fn killed(kind: Kind) {
     }
     world.extract(&[], 0);
     store.check(&world);
+    world.check_weeks_were_whole(&seen);
 }
 
 #[test]
