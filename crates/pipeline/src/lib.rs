@@ -30,6 +30,7 @@ mod halving;
 mod ledger;
 mod maintain;
 mod payloads;
+mod received;
 mod replay;
 mod report;
 mod reread;

@@ -202,18 +202,6 @@ impl Lake {
         Ok(!now.iter().flat_map(|now| &now.files).any(|file| path.ends_with(file.path.as_ref())))
     }
 
-    /// A fingerprint of each week's rows: it changes when rows are added, replaced or removed, and stays when this
-    /// program merges files. After a compaction by another tool it is another one. A table without weeks has one, under
-    /// [`Week::UNKNOWN`].
-    pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
-        let mut prints = BTreeMap::new();
-        for file in self.inner.log(table).files().await? {
-            let print: &mut u64 = prints.entry(file.week.unwrap_or(Week::UNKNOWN)).or_default();
-            *print = print.wrapping_add(paths::rows_id(&file.path));
-        }
-        Ok(prints)
-    }
-
     /// The notes in a table's configuration, by name.
     pub async fn notes(&self, table: &'static Table) -> Result<BTreeMap<String, String>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;

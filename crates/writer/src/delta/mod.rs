@@ -7,6 +7,7 @@ pub(crate) mod commit_info;
 pub(crate) mod data_file;
 mod entry_put;
 pub(crate) mod file_commit;
+mod fingerprints;
 pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod removed_file;

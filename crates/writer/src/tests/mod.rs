@@ -8,6 +8,7 @@ mod counting;
 mod duplicates;
 mod failures;
 mod files;
+mod fingerprints;
 mod foreign;
 mod keys;
 mod lakes;
