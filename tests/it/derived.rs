@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn check_views(&self) {
         let session = self.runtime.block_on(async {
             let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
-            Session::open(&lake, &BTreeMap::new()).await.unwrap()
+            Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap()
         });
         for table in views() {
             let (stored, computed) = (self.stored(table), self.computed(&session, table));

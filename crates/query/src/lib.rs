@@ -19,6 +19,7 @@ mod session;
 mod shipped;
 mod split_memory;
 mod statement;
+mod stored_view;
 mod text_parameters;
 mod time_text;
 mod value_failure;
@@ -31,7 +32,7 @@ pub use error::Error;
 pub use materialized::{FreshBatch, FreshPart, fresh_parts};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
-pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
+pub use shipped::{QUERIES, Shipped, VIEWS, materialized_views_in, query, view, view_definition};
 pub use text_parameters::TextParameters;
 #[cfg(feature = "workers")]
 pub use workers::{
