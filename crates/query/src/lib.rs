@@ -1,7 +1,8 @@
 //! Opens the lake in DataFusion: its tables as the Delta log has them, the shipped views and queries, and the
 //! functions that let the same SQL text run in DuckDB.
 //!
-//! [`Session::open`] reads the log once; queries then see that state of the lake.
+//! [`Session::open`] reads the log once; queries then see that state of the lake. It is told which materialized views are
+//! current: of these it reads the stored rows, and it computes the others.
 
 mod division;
 mod duckdb;
