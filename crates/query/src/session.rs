@@ -29,6 +29,7 @@ use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
 use crate::statement::{Headings, is_show_tables, write_out};
+use crate::stored_view::stored_view;
 use crate::time_text::WrittenOutTimes;
 #[cfg(feature = "workers")]
 use crate::workers::client::Workers;
@@ -66,10 +67,19 @@ impl ResultRows {
 impl Session {
     /// Reads the logs of every table and registers tables, views and functions.
     ///
-    /// `params` are what `getvariable('name')` finds in SQL.
-    pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
+    /// `params` are what `getvariable('name')` finds in SQL. `current` are the materialized views whose stored rows are what
+    /// their SQL answers now: these rows are read, and those of other views are computed.
+    pub async fn open(
+        lake: &Lake,
+        params: &BTreeMap<String, String>,
+        current: &[&'static Table],
+    ) -> Result<Self, Error> {
         let session = Self::of_tables(files(lake).await, lake.store(), params, QueryMemory::shared(MEMORY))?;
-        session.register_views().await
+        let mut stored = BTreeMap::new();
+        for &view in current {
+            stored.insert(view.name, LakeTable::new(view, lake.files(view).await?));
+        }
+        session.register_views(stored).await
     }
 
     /// The session with workers that compute its queries.
@@ -141,7 +151,8 @@ impl Session {
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
-        Self::of_tables(tables, store, params, QueryMemory::shared(MEMORY))?.register_views().await
+        let session = Self::of_tables(tables, store, params, QueryMemory::shared(MEMORY))?;
+        session.register_views(BTreeMap::new()).await
     }
 
     /// Registers tables; one that cannot be read fails only the queries that use it.
@@ -172,11 +183,27 @@ impl Session {
         Ok(Self { context })
     }
 
-    async fn register_views(self) -> Result<Self, Error> {
+    /// Registers the shipped views, some over their stored rows.
+    async fn register_views(self, mut stored: BTreeMap<&str, LakeTable>) -> Result<Self, Error> {
         for view in VIEWS {
-            self.register(view).await?;
+            match stored.remove(view.name) {
+                Some(rows) => self.register_stored(view, rows).await?,
+                None => self.register(view).await?,
+            }
         }
         Ok(self)
+    }
+
+    /// Registers a view over its stored rows, which look as if its SQL had computed them.
+    async fn register_stored(&self, view: &Shipped, rows: LakeTable) -> Result<(), Error> {
+        let computed = self.context.sql(view.sql).await.map_err(|error| Error::parsing(&error))?;
+        let (state, plan) = computed.into_parts();
+        // Types are final once casts that the text implies are written out.
+        let computed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {});
+        let stored = computed.and_then(|computed| stored_view(view.name, rows, computed.schema()));
+        let stored = DataFrame::new(state, stored.map_err(|error| Error::parsing(&error))?);
+        self.context.register_table(view.name, stored.into_view()).map_err(|error| Error::parsing(&error))?;
+        Ok(())
     }
 
     /// The complete result of a query, with its columns.
@@ -267,7 +294,7 @@ impl Session {
     }
 }
 
-/// The files of every table. Materialized views are asked of what they are made from, and so are never behind it.
+/// The files of every table but materialized views, which may be behind what they are made from.
 async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES.iter().filter(|table| table.view_of().is_none()) {

@@ -151,7 +151,7 @@ async fn first_run(dir: &str) -> Option<Instant> {
 
     // A lake that cannot be read is repaired by the run, which says what it does.
     let lake = Lake::open(dir, LakeOptions::default()).await.ok()?;
-    let session = copilot_lake_query::Session::open(&lake, &std::collections::BTreeMap::new()).await.ok()?;
+    let session = copilot_lake_query::Session::open(&lake, &std::collections::BTreeMap::new(), &[]).await.ok()?;
     let (_, batches) = session.sql("SELECT min(started_at) FROM extraction_run").await.ok()?;
     let times = batches.first()?.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
     times.iter().next().flatten().map(Instant)

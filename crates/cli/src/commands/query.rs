@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Shipped, VIEWS, duckdb_views};
+use copilot_lake_query::{
+    DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views, materialized_views_in,
+};
 use copilot_lake_writer::{Error, Lake, READ_ATTEMPTS, StoredFile, shown_location};
 use futures::TryStreamExt;
 use url::Url;
@@ -53,7 +55,8 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     }
     let engine = Engine::connect(&args.workers, &config, &lake).await?;
     if args.explain {
-        let text = engine.open(&lake, &params).await?.explain(&question.sql).await?;
+        let session = session_of((&engine, &lake, &params), &question.sql).await?;
+        let text = session.explain(&question.sql).await?;
         engine.warn_of_failures(console);
         let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
@@ -111,11 +114,13 @@ pub(crate) async fn print(
     }
 }
 
-async fn result_of(
-    (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
-    sql: &str,
-) -> Result<ResultRows> {
-    Ok(engine.open(lake, params).await?.rows(sql).await?)
+/// A session for a text.
+async fn session_of((engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>), sql: &str) -> Result<Session> {
+    Ok(engine.open(lake, params, &materialized_views_in(sql)).await?)
+}
+
+async fn result_of(of: (&Engine, &Lake, &BTreeMap<String, String>), sql: &str) -> Result<ResultRows> {
+    Ok(session_of(of, sql).await?.rows(sql).await?)
 }
 
 async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritten): (&mut usize, &str)) -> Result<()> {

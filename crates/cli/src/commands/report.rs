@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use copilot_lake_tables::Instant;
+use copilot_lake_tables::{Instant, views};
 use copilot_lake_writer::{FileRights, Lake, reread};
 
 use crate::args::{GlobalArgs, ReportArgs};
@@ -44,7 +44,8 @@ pub(crate) async fn write(
     let (mut file, name) = output_file::create(path, rights)?;
     let compute = || async {
         let period = Period::of_lake(lake, now).await?;
-        let session = engine.open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
+        let params = period.map(Period::parameters).unwrap_or_default();
+        let session = engine.open(lake, &params, &views().collect::<Vec<_>>()).await?;
         Ok::<_, anyhow::Error>(page(&Figures::of_lake(&session, with_text).await?, period, now))
     };
     let page = reread(compute, |error| expect_outdated(lake, error)).await?;

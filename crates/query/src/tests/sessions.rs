@@ -142,7 +142,7 @@ async fn a_column_that_an_older_file_lacks_is_null() {
 async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     let directory = tempfile::TempDir::new().unwrap();
     let lake = Lake::open(directory.path().to_str().unwrap(), LakeOptions::default()).await.unwrap();
-    let empty = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    let empty = Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap();
     assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "no table is there yet");
     assert!(!duckdb_views(&lake, DuckdbViews::Files).await.unwrap().contains(".parquet"));
 
@@ -155,7 +155,7 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "nothing is committed");
     changes.commit("run").await.unwrap();
 
-    let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    let session = Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap();
     assert_eq!(value(&session, "SELECT count(*) FROM copilot_activity").await, "2");
     let sql = "SELECT min(event_id) FROM copilot_activity WHERE week_start > '2025-06-25'";
     assert_eq!(value(&session, sql).await, "e2");
