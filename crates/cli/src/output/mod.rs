@@ -23,6 +23,8 @@ mod records;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
+#[cfg(feature = "query")]
+mod shown_rows;
 pub(crate) mod status;
 #[cfg(feature = "query")]
 mod store_output;
