@@ -9,7 +9,8 @@ use arrow::datatypes::SchemaRef;
 use console::measure_text_width as width;
 
 use crate::output::cells::{Cells, Times, names};
-use crate::output::wrapping::{Share, split_at_width, widest_part, widths, wrap};
+use crate::output::column_widths::{Share, widths};
+use crate::output::wrapping::{split_at_width, widest_part, wrap};
 
 /// Rows that decide the widths of columns; later ones may be wider.
 const SAMPLE: usize = 1000;

@@ -6,6 +6,8 @@
 mod aligned;
 #[cfg(feature = "query")]
 mod cells;
+#[cfg(feature = "query")]
+mod column_widths;
 pub(crate) mod console;
 #[cfg(feature = "query")]
 mod csv_texts;
@@ -31,5 +33,4 @@ mod store_output;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod wording;
-#[cfg(feature = "query")]
 mod wrapping;

@@ -88,7 +88,8 @@ type ResultSink = BufWriter<Box<dyn Write + Send>>;
 impl ResultWriter {
     /// Begins a result with these columns.
     pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
-        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+        let columns = environment::terminal_columns().filter(|_| matches!(target, ResultTarget::Stdout));
+        let terminal = columns.is_some();
         let format = match (options.format, &target) {
             (Some(format), _) => format,
             (None, ResultTarget::Stdout) => Format::Table,
@@ -123,7 +124,6 @@ impl ResultWriter {
             }
         };
         let sink = BufWriter::with_capacity(1 << 16, sink);
-        let columns = terminal.then(environment::terminal_columns);
         let week = NewestWeeks::<ResultSink>::week_column(schema).filter(|_| terminal && options.newest_first);
         let writer = match (format, week) {
             (Format::Table, Some(week)) => {
