@@ -25,13 +25,13 @@ use crate::nearest::{is_near, nearest};
 use crate::output::console::Console;
 use crate::output::printable::cleaned;
 use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
-use crate::output::table::aligned;
+use crate::output::table::aligned_within;
 use crate::problem::{ExitCode, Problem, usage};
 
 /// Runs `query`.
 pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     if args.list {
-        return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
+        return Ok(std::io::stdout().lock().write_all(list(environment::terminal_columns()).as_bytes())?);
     }
     if let Some(name) = &args.show {
         let shipped = VIEWS.iter().find(|view| view.name == name);
@@ -200,7 +200,7 @@ fn named(name: &str) -> Result<&'static Shipped> {
     Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into())
 }
 
-fn list() -> String {
+fn list(terminal: Option<usize>) -> String {
     let lines = QUERIES.iter().map(|query| {
         let parameters = query.parameters();
         let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
@@ -209,6 +209,6 @@ fn list() -> String {
     let heading = ["QUERY", "WHAT", "PARAMETERS"].map(str::to_owned);
     format!(
         "{}\n`copilot-lake query --show QUERY` explains columns and parameters; each is a table too, as in --sql 'SELECT * FROM feedback_rates'\n",
-        aligned(std::iter::once(heading).chain(lines), &[])
+        aligned_within(std::iter::once(heading).chain(lines), terminal)
     )
 }

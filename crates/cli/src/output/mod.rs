@@ -6,6 +6,8 @@
 mod aligned;
 #[cfg(feature = "query")]
 mod cells;
+#[cfg(feature = "query")]
+mod column_widths;
 pub(crate) mod console;
 #[cfg(feature = "query")]
 mod csv_texts;
@@ -23,11 +25,12 @@ mod records;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
+#[cfg(feature = "query")]
+mod shown_rows;
 pub(crate) mod status;
 #[cfg(feature = "query")]
 mod store_output;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod wording;
-#[cfg(feature = "query")]
 mod wrapping;

@@ -20,11 +20,9 @@ use crate::output::json_escapes::JsonEscapes;
 use crate::output::newest_weeks::NewestWeeks;
 use crate::output::output_file::{self, PendingName};
 use crate::output::records::Records;
+use crate::output::shown_rows::ShownRows;
 use crate::output::store_output::StoreOutput;
 use crate::problem::usage;
-
-/// Rows that are shown on a terminal; a file gets all of them.
-const TERMINAL_ROWS: usize = 500;
 
 /// Where a result goes.
 pub(crate) enum ResultTarget {
@@ -63,6 +61,8 @@ pub(crate) struct ResultOptions {
 /// A result that is being written.
 pub(crate) struct ResultWriter {
     writer: FormatWriter,
+    /// On a terminal, which rows it gets; `None`: all of them.
+    shown: Option<ShownRows>,
     completion: Completion,
 }
 
@@ -88,7 +88,8 @@ type ResultSink = BufWriter<Box<dyn Write + Send>>;
 impl ResultWriter {
     /// Begins a result with these columns.
     pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
-        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+        let columns = environment::terminal_columns().filter(|_| matches!(target, ResultTarget::Stdout));
+        let terminal = columns.is_some();
         let format = match (options.format, &target) {
             (Some(format), _) => format,
             (None, ResultTarget::Stdout) => Format::Table,
@@ -123,61 +124,66 @@ impl ResultWriter {
             }
         };
         let sink = BufWriter::with_capacity(1 << 16, sink);
-        let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
-        let writer = match format {
-            Format::Table if terminal && options.newest_first && NewestWeeks::<ResultSink>::fits(schema) => {
-                let limit = (environment::terminal_columns(), usize::MAX);
-                FormatWriter::NewestWeeks(NewestWeeks::new(Aligned::new(sink, schema, Some(limit))))
+        let week = NewestWeeks::<ResultSink>::week_column(schema).filter(|_| terminal && options.newest_first);
+        let writer = match (format, week) {
+            (Format::Table, Some(week)) => {
+                FormatWriter::NewestWeeks(NewestWeeks::new(Aligned::new(sink, schema, columns), week))
             }
-            Format::Table => FormatWriter::Aligned(Aligned::new(sink, schema, limit)),
-            Format::Record => FormatWriter::Records(Records::new(sink, schema, limit)),
-            Format::Csv => {
+            (Format::Table, None) => FormatWriter::Aligned(Aligned::new(sink, schema, columns)),
+            (Format::Record, _) => FormatWriter::Records(Records::new(sink, schema, columns)),
+            (Format::Csv, _) => {
                 let texts = CsvTexts { clean: terminal, defuse: options.csv_safe };
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is written even if there are no rows.
                 writer.write(&RecordBatch::new_empty(texts.schema(schema))).context(unwritten)?;
                 FormatWriter::Csv(Box::new(writer), texts)
             }
-            Format::Json => {
+            (Format::Json, _) => {
                 let json = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
                 FormatWriter::Json(json.build(JsonEscapes::new(sink)))
             }
-            Format::Parquet => {
+            (Format::Parquet, _) => {
                 let zstd = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(zstd).build();
                 FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
             }
         };
-        Ok(Self { writer, completion })
+        let is_cut = terminal && matches!(writer, FormatWriter::Aligned(_) | FormatWriter::Records(_));
+        Ok(Self { writer, shown: is_cut.then(ShownRows::default), completion })
     }
 
     /// Writes rows. Returns `false` if no more are wanted.
     pub(crate) async fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let wants_more = self.format(batch)?;
+        let (rows, wants_more) = match &mut self.shown {
+            Some(shown) => (shown.take(batch.num_rows()), shown.wants_more()),
+            None => (batch.num_rows(), true),
+        };
+        self.format(&batch.slice(0, rows))?;
         if let Completion::Store(output) = &mut self.completion {
             output.send().await?;
         }
         Ok(wants_more)
     }
 
-    fn format(&mut self, batch: &RecordBatch) -> Result<bool> {
+    fn format(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.writer {
-            FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::Aligned(writer) => writer.push(batch)?,
             FormatWriter::NewestWeeks(writer) => writer.push(batch),
-            FormatWriter::Records(writer) => return writer.push(batch),
+            FormatWriter::Records(writer) => writer.push(batch)?,
             FormatWriter::Csv(writer, texts) => writer.write(&texts.rows(batch)?)?,
             FormatWriter::Json(writer) => writer.write(batch)?,
             FormatWriter::Parquet(writer) => writer.write(batch)?,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Completes the result; a file gets its final name.
     pub(crate) async fn finish(self) -> Result<()> {
+        let gap = if matches!(self.writer, FormatWriter::Records(_)) { "\n" } else { "" };
         let mut sink = match self.writer {
             FormatWriter::Aligned(writer) => writer.finish()?,
             FormatWriter::NewestWeeks(writer) => writer.finish()?,
-            FormatWriter::Records(writer) => writer.finish()?,
+            FormatWriter::Records(writer) => writer.finish(),
             FormatWriter::Csv(writer, _) => writer.into_inner(),
             FormatWriter::Json(mut writer) => {
                 writer.finish()?;
@@ -185,6 +191,9 @@ impl ResultWriter {
             }
             FormatWriter::Parquet(writer) => writer.into_inner()?,
         };
+        if let Some(footer) = self.shown.and_then(|shown| shown.footer()) {
+            write!(sink, "{gap}{footer}")?;
+        }
         sink.flush()?;
         drop(sink);
         match self.completion {

@@ -258,6 +258,26 @@ async fn wrong_questions_are_told_from_failed_runs() {
     assert!(reason.contains("week_start=2025-06-22"), "{reason}");
 }
 
+#[tokio::test]
+async fn a_number_is_no_time() {
+    let lake = three_weeks();
+    let session = lake.session(&[]).await;
+    for (condition, words) in [
+        ("week_start > 2025-6-22", "a date is compared with a number: write '2025-06-22', with the quotes"),
+        ("20250622 = week_start", "a date is compared with a number: write '2026-11-22', with the quotes"),
+        ("week_start IN (DATE '2025-06-22', 2025-06-29)", "write '2025-06-29'"),
+        ("createdon BETWEEN 2025-06-22 AND 2025-06-29", "a timestamp is compared with a number: write '2025-06-22'"),
+    ] {
+        let sql = format!("SELECT count(*) FROM msdyn_copilotevent WHERE {condition}");
+        match try_answer(&session, &sql).await {
+            Err(Error::Question(text)) => assert!(text.contains(words), "{condition}: {text}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+    }
+    let sql = "SELECT count(*) FROM msdyn_copilotevent WHERE week_start - DATE '2025-06-22' > 7 OR week_start = NULL";
+    assert_eq!(value(&session, sql).await, "1");
+}
+
 #[test]
 fn every_shipped_file_has_a_whole_header() {
     for shipped in QUERIES.iter().chain(VIEWS) {
