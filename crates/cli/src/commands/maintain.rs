@@ -12,7 +12,7 @@ use crate::config::{Config, moment, secrecy};
 use crate::exit;
 use crate::nearest::nearest;
 use crate::output::console::{Console, Level};
-use crate::output::maintenance::{last_line, line, shard_line, summary};
+use crate::output::maintenance::{last_line, line, shard_line, summary, upload_line};
 use crate::output::remedy::advice;
 use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
@@ -28,13 +28,13 @@ pub(crate) async fn run_maintain(args: &MaintainArgs, global: GlobalArgs, consol
         Err(error) => (None, Some(exit::problem(&error))),
     };
     if let Some(report) = &report {
-        let (of_shards, text) = (shard_line(report), last_line(report));
+        let rest = shard_line(report).into_iter().chain(upload_line(report)).chain([last_line(report)]);
         if report.dry_run {
-            let lines = report.tables.iter().map(|table| line(table, true)).chain(of_shards).chain([text]);
+            let lines = report.tables.iter().map(|table| line(table, true)).chain(rest);
             let lines: String = lines.map(|line| format!("{line}\n")).collect();
             std::io::stdout().lock().write_all(lines.as_bytes())?;
         } else if !console.is_json() {
-            of_shards.into_iter().chain([text]).for_each(|line| console.info(&line));
+            rest.for_each(|line| console.info(&line));
         }
     }
     if let Some(problem) = &problem {

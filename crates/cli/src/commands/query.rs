@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{
-    DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views, materialized_views_in,
-};
-use copilot_lake_writer::{Error, Lake, READ_ATTEMPTS, StoredFile, shown_location};
+use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Shipped, VIEWS, duckdb_views, materialized_views_in};
+use copilot_lake_writer::{Lake, READ_ATTEMPTS};
 use futures::TryStreamExt;
-use url::Url;
 
 use crate::args::{GlobalArgs, QueryArgs};
 use crate::commands::engine::Engine;
 use crate::commands::lake;
 use crate::commands::outdated::expect_outdated;
+use crate::commands::output_flag::output_target;
 use crate::commands::parameters::Taken;
 use crate::commands::tables::names;
 use crate::config::{Config, secrecy, settings, text_file};
@@ -23,8 +20,9 @@ use crate::duckdb_form::DuckdbForm;
 use crate::environment;
 use crate::nearest::{is_near, nearest};
 use crate::output::console::Console;
+use crate::output::output_target::OutputTarget;
 use crate::output::printable::cleaned;
-use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
+use crate::output::result::{ResultOptions, ResultWriter};
 use crate::output::table::aligned_within;
 use crate::problem::{ExitCode, Problem, usage};
 
@@ -43,7 +41,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     let taken = question.shipped.map_or_else(|| Taken::by_text(&question.sql), Taken::by_query);
     let params = taken.read(&args.param)?;
     let config = Config::from_flags(global)?;
-    let target = args.output.map_or(Ok(ResultTarget::Stdout), |output| target(output, &config))?;
+    let target = args.output.map_or(Ok(OutputTarget::Stdout), |output| output_target(output, &config))?;
     let lake = lake::existing(&config).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
@@ -62,7 +60,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }
     let started = std::time::Instant::now();
-    let is_seen = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+    let is_seen = matches!(target, OutputTarget::Stdout) && environment::stdout_is_terminal();
     let rights = settings::file_rights(&config);
     let newest_first = question.shipped.is_some();
     let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights, newest_first };
@@ -79,7 +77,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
 pub(crate) async fn print(
     (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
     sql: &str,
-    target: ResultTarget,
+    target: OutputTarget,
     options: ResultOptions,
 ) -> Result<usize> {
     let mut rows = result_of((engine, lake, params), sql).await?;
@@ -131,27 +129,6 @@ async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritt
         }
     }
     Ok(())
-}
-
-/// Where `--output` leads: a path, or the URL of a store.
-fn target(output: PathBuf, config: &Config) -> Result<ResultTarget> {
-    let Some(url) = output.to_str().filter(|text| text.contains("://")) else {
-        return Ok(ResultTarget::File(output));
-    };
-    if let Some(path) =
-        Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok())
-    {
-        return Ok(ResultTarget::File(path));
-    }
-    let (lake, _) = settings::lake(config)?;
-    let options = settings::stores(config, std::iter::once(url))?.for_url(&lake, url);
-    match StoredFile::new(url, &options) {
-        Ok(file) => Ok(ResultTarget::Store(Box::new(file), shown_location(url))),
-        Err(Error::Unsupported { reason, .. }) => Err(usage(format!("cannot write `{}`: {reason}", shown_location(url)))
-            .hint("as in `s3://bucket/rates.csv` or `az://container/rates.csv`; `[lake.options]` and the environment say how the store is reached")
-            .into()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The query to run.

@@ -17,7 +17,9 @@ pub(crate) mod maintenance;
 #[cfg(feature = "query")]
 mod newest_weeks;
 #[cfg(feature = "query")]
-pub(crate) mod output_file;
+mod output_file;
+#[cfg(feature = "query")]
+pub(crate) mod output_target;
 pub(crate) mod printable;
 pub(crate) mod progress;
 #[cfg(feature = "query")]

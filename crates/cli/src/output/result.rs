@@ -1,13 +1,13 @@
 //! Query results on stdout, in a file or in a store: aligned columns, records, CSV, JSON lines or Parquet, batch by batch.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::LineDelimited;
-use copilot_lake_writer::{FileRights, StoredFile};
+use copilot_lake_writer::FileRights;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -18,32 +18,10 @@ use crate::output::aligned::Aligned;
 use crate::output::csv_texts::CsvTexts;
 use crate::output::json_escapes::JsonEscapes;
 use crate::output::newest_weeks::NewestWeeks;
-use crate::output::output_file::{self, PendingName};
+use crate::output::output_target::{OutputCompletion, OutputTarget};
 use crate::output::records::Records;
 use crate::output::shown_rows::ShownRows;
-use crate::output::store_output::StoreOutput;
 use crate::problem::usage;
-
-/// Where a result goes.
-pub(crate) enum ResultTarget {
-    /// The standard output.
-    Stdout,
-    /// A file, which gets its name once the result is complete.
-    File(PathBuf),
-    /// A file in a store, and its URL as it is shown.
-    Store(Box<StoredFile>, String),
-}
-
-impl ResultTarget {
-    /// What failed when a result cannot be written there.
-    pub(crate) fn unwritten(&self) -> String {
-        match self {
-            Self::File(path) => format!("cannot write `{}`", path.display()),
-            Self::Store(_, url) => format!("cannot write `{url}`"),
-            Self::Stdout => "cannot write the result".to_owned(),
-        }
-    }
-}
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,15 +41,7 @@ pub(crate) struct ResultWriter {
     writer: FormatWriter,
     /// On a terminal, which rows it gets; `None`: all of them.
     shown: Option<ShownRows>,
-    completion: Completion,
-}
-
-/// What completes a result once it is written.
-enum Completion {
-    /// Nothing: it was seen as it was written.
-    Seen,
-    Name(PendingName),
-    Store(Box<StoreOutput>),
+    completion: OutputCompletion,
 }
 
 enum FormatWriter {
@@ -87,14 +57,14 @@ type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
 impl ResultWriter {
     /// Begins a result with these columns.
-    pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
-        let columns = environment::terminal_columns().filter(|_| matches!(target, ResultTarget::Stdout));
+    pub(crate) fn begin(target: OutputTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
+        let columns = environment::terminal_columns().filter(|_| matches!(target, OutputTarget::Stdout));
         let terminal = columns.is_some();
         let format = match (options.format, &target) {
             (Some(format), _) => format,
-            (None, ResultTarget::Stdout) => Format::Table,
-            (None, ResultTarget::File(path)) => of_extension(path)?,
-            (None, ResultTarget::Store(_, url)) => of_extension(Path::new(url))?,
+            (None, OutputTarget::Stdout) => Format::Table,
+            (None, OutputTarget::File(path)) => of_extension(path)?,
+            (None, OutputTarget::Store(_, url)) => of_extension(Path::new(url))?,
         };
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
@@ -112,17 +82,7 @@ impl ResultWriter {
                 .into());
         }
         let unwritten = target.unwritten();
-        let (sink, completion): (Box<dyn Write + Send>, _) = match target {
-            ResultTarget::Stdout => (Box::new(std::io::stdout()), Completion::Seen),
-            ResultTarget::Store(file, _) => {
-                let (sink, output) = StoreOutput::new(*file);
-                (Box::new(sink), Completion::Store(Box::new(output)))
-            }
-            ResultTarget::File(path) => {
-                let (file, name) = output_file::create(&path, options.rights)?;
-                (Box::new(file), name.map_or(Completion::Seen, Completion::Name))
-            }
-        };
+        let (sink, completion) = target.begin(options.rights)?;
         let sink = BufWriter::with_capacity(1 << 16, sink);
         let week = NewestWeeks::<ResultSink>::week_column(schema).filter(|_| terminal && options.newest_first);
         let writer = match (format, week) {
@@ -159,9 +119,7 @@ impl ResultWriter {
             None => (batch.num_rows(), true),
         };
         self.format(&batch.slice(0, rows))?;
-        if let Completion::Store(output) = &mut self.completion {
-            output.send().await?;
-        }
+        self.completion.send().await?;
         Ok(wants_more)
     }
 
@@ -196,18 +154,12 @@ impl ResultWriter {
         }
         sink.flush()?;
         drop(sink);
-        match self.completion {
-            Completion::Seen => Ok(()),
-            Completion::Name(name) => name.give(),
-            Completion::Store(output) => output.finish().await,
-        }
+        self.completion.finish().await
     }
 
     /// Leaves nothing of a result that cannot be completed.
     pub(crate) async fn discard(self) {
-        if let Completion::Store(output) = self.completion {
-            output.discard().await;
-        }
+        self.completion.discard().await;
     }
 }
 
@@ -255,7 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         let mut output =
-            ResultWriter::begin(ResultTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
+            ResultWriter::begin(OutputTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
         for batch in batches {
             assert!(now(output.push(batch)).unwrap());
         }
@@ -269,7 +221,7 @@ mod tests {
     fn an_unknown_extension_is_refused_and_a_failed_result_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let begin = |name: &str| {
-            let target = ResultTarget::File(dir.path().join(name));
+            let target = OutputTarget::File(dir.path().join(name));
             ResultWriter::begin(target, ResultOptions::default(), &batch().schema())
         };
         assert!(
@@ -292,7 +244,7 @@ mod tests {
         for (column, json) in [(Arc::new(list) as ArrayRef, "[1]"), (Arc::new(parts), "{\"count\":1}")] {
             let batch = RecordBatch::try_from_iter([("count", Arc::clone(&counts)), ("all", column)]).unwrap();
             let begin = |name: &str| {
-                let target = ResultTarget::File(dir.path().join(name));
+                let target = OutputTarget::File(dir.path().join(name));
                 ResultWriter::begin(target, ResultOptions::default(), &batch.schema())
             };
             let refused = begin("x.csv").err().unwrap();
@@ -335,7 +287,7 @@ mod tests {
         let path = dir.path().join("x");
         let text = |format, csv_safe| {
             let options = ResultOptions { format: Some(format), csv_safe, ..ResultOptions::default() };
-            let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch.schema())?;
+            let mut output = ResultWriter::begin(OutputTarget::File(path.clone()), options, &batch.schema())?;
             now(output.push(&batch))?;
             now(output.finish())?;
             Ok(std::fs::read_to_string(&path)?)
@@ -355,7 +307,7 @@ mod tests {
         let (path, victim) = (dir.path().join("x.csv"), dir.path().join("victim"));
         let write = |rights| {
             let options = ResultOptions { rights, ..ResultOptions::default() };
-            now(ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch().schema())?.finish())?;
+            now(ResultWriter::begin(OutputTarget::File(path.clone()), options, &batch().schema())?.finish())?;
             anyhow::Ok(std::fs::metadata(&path)?.permissions().mode() & 0o777)
         };
         assert_eq!(write(FileRights::Private).unwrap(), 0o600);
