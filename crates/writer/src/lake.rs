@@ -158,9 +158,9 @@ impl Lake {
         Ok(files.iter().filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Whether the table exists, even without rows.
+    /// Whether the table exists, even without rows. Its log is listed, and not read.
     pub async fn has(&self, table: &'static Table) -> Result<bool, Error> {
-        Ok(self.inner.log(table).snapshot().await?.is_some())
+        self.inner.log(table).exists().await
     }
 
     /// The newest version of a table that is known; `None` when there is no table yet.
@@ -258,10 +258,10 @@ impl Inner {
     pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(table.name).or_insert_with(|| {
-            let LakeStorage { store, local, removed_files, lease, .. } = &*self.storage;
-            let prefixed = Arc::new(PrefixStore::new(Arc::clone(store), paths::table(table)));
+            let LakeStorage { store, log_store, local, removed_files, lease, .. } = &*self.storage;
+            let prefixed = Arc::new(PrefixStore::new(Arc::clone(log_store), paths::table(table)));
             let location = paths::table_url(&self.store_url, table);
-            let log_store = default_logstore(prefixed, Arc::clone(store), &location, &StorageConfig::default());
+            let log_store = default_logstore(prefixed, Arc::clone(log_store), &location, &StorageConfig::default());
             let readers = Readers::new(Arc::clone(store), local.clone());
             Arc::new(Log::new(table, log_store, Arc::new(readers), Arc::clone(lease), !removed_files.is_zero()))
         });

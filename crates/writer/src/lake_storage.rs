@@ -20,6 +20,7 @@ use crate::storage::lease::Lease;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
+use crate::storage::log_entry_cache::LogEntryCache;
 use crate::storage::part_upload::UploadTarget;
 
 /// Days for which removed files stay for readers of older versions, except in local folders.
@@ -37,6 +38,8 @@ pub(crate) struct LakeStorage {
     pub(crate) url: Url,
     /// Rooted at the lake.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, as logs are read: their entries are read once. A local folder needs no such thing.
+    pub(crate) log_store: Arc<dyn ObjectStore>,
     /// The same store, unless it is a local folder.
     pub(crate) counted: Option<CountedStore>,
     /// The same store, when it is a local folder.
@@ -69,9 +72,14 @@ impl LakeStorage {
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
         let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
         let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
+        let log_store: Arc<dyn ObjectStore> = match &counted {
+            Some(counted) => Arc::new(LogEntryCache::new(Arc::new(counted.clone()))),
+            None => Arc::clone(&store),
+        };
         Self {
             url,
             store,
+            log_store,
             counted,
             local,
             root,

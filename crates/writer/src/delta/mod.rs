@@ -13,3 +13,4 @@ pub(crate) mod log;
 pub(crate) mod removed_file;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
+pub(crate) mod tombstones;

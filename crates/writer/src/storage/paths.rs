@@ -97,6 +97,14 @@ pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with(['_', '.'])
 }
 
+/// The version of an entry of a table's log, within the lake; `None`: it is another file.
+pub(crate) fn log_version(path: &str) -> Option<u64> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let version = name.strip_suffix(".json").filter(|_| folder.rsplit('/').next() == Some(LOG))?;
+    let is_version = version.len() == 20 && version.bytes().all(|c| c.is_ascii_digit());
+    is_version.then(|| version.parse().ok()).flatten()
+}
+
 /// The folder of a week, inside the table's folder.
 pub(crate) fn week_folder(week: Week) -> String {
     format!("{WEEK_START}={week}")
@@ -284,6 +292,22 @@ mod tests {
         let other_table = format!("other/{}", own.filename().unwrap());
         for path in [other_table.as_str(), "payload/mine.parquet", "_raw/payload/run/x/mine.zst", "bundle-0001.zst"] {
             assert!(!is_own_upload(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn entries_of_logs_are_told_from_other_files() {
+        assert_eq!(log_version("payload/_delta_log/00000000000000000042.json"), Some(42));
+        for other in [
+            "payload/_delta_log/_last_checkpoint",
+            "payload/_delta_log/00000000000000000042.checkpoint.parquet",
+            "payload/_delta_log/00000000000000000042.json#1",
+            "payload/_delta_log/42.json",
+            "payload/_delta_log/00000000000000000001.00000000000000000042.compacted.json",
+            "payload/week_start=2025-06-22/00000000000000000042.json",
+            "00000000000000000042.json",
+        ] {
+            assert_eq!(log_version(other), None, "{other}");
         }
     }
 
