@@ -9,7 +9,7 @@ use copilot_lake_tables::{TABLES, Table, Week};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -28,7 +28,7 @@ use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
-use crate::statement::{Headings, is_show_tables, write_out};
+use crate::statement::{Headings, is_read, is_show_tables, write_out};
 use crate::stored_view::stored_view;
 use crate::time_text::WrittenOutTimes;
 #[cfg(feature = "workers")]
@@ -245,6 +245,10 @@ impl Session {
         let dialect = state.config_options().sql_parser.dialect;
         let parse = |text: &str| state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error));
         let mut parsed = parse(text)?;
+        if !is_read(&parsed) {
+            let what = "the lake is read-only: only queries run, which begin with SELECT, FROM or WITH";
+            return Err(Error::Question(what.to_owned()));
+        }
         let lists_tables = matches!(&parsed, Statement::Statement(statement) if is_show_tables(statement));
         let text = if lists_tables { TABLE_NAMES } else { text };
         if lists_tables {
@@ -258,7 +262,8 @@ impl Session {
             }
             _ => Headings::default(),
         };
-        let plan = state.statement_to_plan(parsed).await.map_err(|error| Error::parsing(&error))?;
+        let plan = state.statement_to_plan(parsed).await;
+        let plan = plan.map_err(|error| Error::parsing(&error).in_text(text, || function_names(&state)))?;
         let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads_only.verify_plan(&plan).map_err(|error| Error::parsing(&error))?;
         if plan.schema().fields().is_empty() {
@@ -292,6 +297,12 @@ impl Session {
         self.context.register_table(query.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
         Ok(())
     }
+}
+
+/// The functions that a text can call.
+fn function_names(state: &SessionState) -> Vec<String> {
+    let scalar = state.scalar_functions().keys();
+    scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys()).cloned().collect()
 }
 
 /// The files of every table but materialized views, which may be behind what they are made from.

@@ -10,7 +10,7 @@ use crate::args::{GlobalArgs, MaintainArgs};
 use crate::commands::lake;
 use crate::config::{Config, moment, secrecy};
 use crate::exit;
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::output::console::{Console, Level};
 use crate::output::maintenance::{last_line, line, shard_line, summary, upload_line};
 use crate::output::remedy::advice;
@@ -80,10 +80,9 @@ fn tables(names: &[String]) -> Result<Vec<&'static Table>> {
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in names {
         let Some(found) = table(name) else {
-            let near = nearest(name, TABLES.iter().map(|table| table.name)).unwrap_or_default();
-            return Err(usage(format!("no table{}", secrecy::quoted(name)))
-                .hint(format!("the nearest is `{near}`; `copilot-lake tables` lists them all"))
-                .into());
+            let known = TABLES.iter().map(|table| table.name);
+            let hint = hint("table", name, known, || "`copilot-lake tables` lists them all".to_owned());
+            return Err(usage(format!("no table{}", secrecy::quoted(name))).hint(hint).into());
         };
         if !tables.iter().any(|table| table.name == found.name) {
             tables.push(found);

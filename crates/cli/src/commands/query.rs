@@ -18,7 +18,7 @@ use crate::commands::tables::names;
 use crate::config::{Config, secrecy, settings, text_file};
 use crate::duckdb_form::DuckdbForm;
 use crate::environment;
-use crate::nearest::{is_near, nearest};
+use crate::nearest::hint;
 use crate::output::console::Console;
 use crate::output::output_target::OutputTarget;
 use crate::output::printable::cleaned;
@@ -168,11 +168,12 @@ fn named(name: &str) -> Result<&'static Shipped> {
         let hint = format!("as in `copilot-lake query --sql \"from {name} limit 10\"`");
         return Err(usage(format!("`{name}` is a {kind}, not a query: select from it")).hint(hint).into());
     }
-    let near = nearest(name, QUERIES.iter().map(|query| query.name)).filter(|near| is_near(name, near));
-    let hint = match near {
+    let hint = match name {
+        "-" => "SQL from standard input is read by `--sql -`".to_owned(),
         _ if name.contains(' ') => "SQL goes behind `--sql`".to_owned(),
-        Some(near) => format!("the nearest is `{near}`; `copilot-lake query --list` lists them all"),
-        None => "`copilot-lake query --list` lists them all".to_owned(),
+        _ => hint("query", name, QUERIES.iter().map(|query| query.name), || {
+            "`copilot-lake query --list` lists them all".to_owned()
+        }),
     };
     Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into())
 }

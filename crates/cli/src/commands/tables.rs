@@ -14,7 +14,7 @@ use super::dictionary::dictionary;
 use crate::args::TablesArgs;
 use crate::config::secrecy;
 use crate::environment;
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::output::table::aligned_within;
 use crate::problem::usage;
 
@@ -31,10 +31,8 @@ pub(crate) fn run_tables(args: &TablesArgs) -> Result<()> {
                 shipped(name).map(|shipped| describe_shipped(shipped, terminal)).unwrap_or_default()
             }
             None => {
-                let near = nearest(name, names()).unwrap_or_default();
-                return Err(usage(format!("no table{}", secrecy::quoted(name)))
-                    .hint(format!("the nearest is `{near}`; `copilot-lake tables` lists them all"))
-                    .into());
+                let hint = hint("table", name, names(), || "`copilot-lake tables` lists them all".to_owned());
+                return Err(usage(format!("no table{}", secrecy::quoted(name))).hint(hint).into());
             }
         },
     };
@@ -169,7 +167,11 @@ mod tests {
 
     #[test]
     fn an_unknown_table_names_the_nearest() {
-        let error = run_tables(&TablesArgs { table: Some("payloads".to_owned()), markdown: false }).unwrap_err();
-        assert!(crate::exit::problem(&error).hint.unwrap().contains("`payload`"));
+        let hint = |name: &str| {
+            let error = run_tables(&TablesArgs { table: Some(name.to_owned()), markdown: false }).unwrap_err();
+            crate::exit::problem(&error).hint.unwrap()
+        };
+        assert_eq!(hint("payloads"), "the nearest table is `payload`");
+        assert_eq!(hint("nothing"), "`copilot-lake tables` lists them all");
     }
 }

@@ -226,9 +226,10 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let session = lake.session(&[("tz", "Europe/Berlyn")]).await;
     for (sql, words) in [
         ("SELEC 1", "SELEC"),
-        ("DROP VIEW copilot_activity", "DDL"),
-        ("COPY msdyn_copilotevent TO 'x.csv'", "DML"),
-        ("SET datafusion.execution.batch_size = 1", "Statement"),
+        ("DROP VIEW copilot_activity", "the lake is read-only: "),
+        ("COPY msdyn_copilotevent TO 'x.csv'", "the lake is read-only: "),
+        ("SET datafusion.execution.batch_size = 1", "the lake is read-only: "),
+        ("EXPLAIN DELETE FROM msdyn_copilotevent", "DML"),
         ("SELECT timezone('UTC', week_start) FROM msdyn_copilotevent", "timezone"),
         (query("feedback_rates").unwrap().sql, "unknown time zone 'Europe/Berlyn'"),
     ] {
@@ -242,11 +243,23 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let wrong = try_answer(&session, "SELEC 1").await.unwrap_err().to_string();
     assert!(wrong.starts_with("the query cannot be run: Expected: an SQL statement, found: SELEC"), "{wrong}");
     match try_answer(&session, "SELECT creatdon FROM msdyn_copilotevent").await {
-        Err(Error::ColumnNotFound { name, known }) => {
+        Err(Error::ColumnNotFound { name, known, is_quoted }) => {
             assert!(
-                name == "creatdon" && known.iter().any(|column| column == "msdyn_copilotevent.createdon"),
+                name == "creatdon" && !is_quoted && known.iter().any(|column| column == "msdyn_copilotevent.createdon"),
                 "{known:?}"
             );
+        }
+        other => panic!("{other:?}"),
+    }
+    let quoted = try_answer(&session, "SELECT * FROM payload WHERE status = \"decoded\"").await;
+    assert!(
+        matches!(&quoted, Err(Error::ColumnNotFound { name, is_quoted: true, .. }) if name == "decoded"),
+        "{quoted:?}"
+    );
+    match try_answer(&session, "SELECT printf(createdon) FROM msdyn_copilotevent").await {
+        Err(Error::FunctionNotFound { name, known }) => {
+            let has = |function: &str| known.iter().any(|known| known == function);
+            assert!(name == "printf" && has("strftime") && has("sum") && has("row_number"), "{known:?}");
         }
         other => panic!("{other:?}"),
     }

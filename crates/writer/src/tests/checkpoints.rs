@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use ::parquet::basic::{Compression, Encoding};
 use deltalake::kernel::Metadata;
-use object_store::path::Path as StorePath;
 
 use super::*;
+use crate::delta::tombstones::Tombstone;
 use crate::parquet::properties::CREATED_BY;
 
 fn log_of(root: &Path) -> PathBuf {
@@ -66,7 +66,7 @@ struct LoadedTable {
     version: u64,
     metadata: Metadata,
     files: Vec<String>,
-    removed: Vec<(StorePath, i64)>,
+    removed: Vec<Tombstone>,
 }
 
 impl LoadedTable {
@@ -76,7 +76,7 @@ impl LoadedTable {
         let mut files: Vec<_> = snapshot.files.iter().map(|file| format!("{file:?}")).collect();
         files.sort();
         let mut removed = log.tombstones().await.unwrap();
-        removed.sort();
+        removed.sort_by(|a, b| a.path.cmp(&b.path));
         Self { version: snapshot.version, metadata: snapshot.metadata.clone(), files, removed }
     }
 }
