@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Shipped, VIEWS, duckdb_views, materialized_views_in};
+use copilot_lake_query::{
+    DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views, materialized_views_in,
+};
 use copilot_lake_writer::{Lake, READ_ATTEMPTS};
 use futures::TryStreamExt;
 
