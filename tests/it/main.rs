@@ -24,7 +24,7 @@
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `status`: how fresh and complete a lake is, for people and monitors.
-//! - `derived`: materialized views, after runs of every kind.
+//! - `derived`: materialized views, after runs of every kind; `stored_views`: when queries read their stored rows.
 //! - `report`: the page that `report` writes, and what a browser makes of it.
 //! - `damaged`: lakes with missing files.
 //! - `lake_states`: every state of a lake, crossed with every command.
@@ -102,6 +102,7 @@ mod store_servers;
 mod store_uploads;
 #[cfg(unix)]
 mod store_writers;
+mod stored_views;
 mod stores;
 mod structure;
 #[cfg(unix)]

@@ -34,13 +34,13 @@ pub(crate) async fn delete_expired(
     for version in kept.version..=newest.version {
         let Some(tombstones) = log.tombstones_of(version).await? else { return Ok(None) };
         commits += 1;
-        let not_expired = tombstones.iter().filter_map(|(_, removed_at)| *removed_at).filter(|at| !is_expired(at));
+        let not_expired = tombstones.iter().filter_map(|of| of.removed_at).filter(|removed_at| !is_expired(removed_at));
         if let Some(removed_at) = not_expired.min() {
             remaining = FolderState::KeepsRemoved(KeptFiles { version, removed_at });
             break;
         }
         // One without a time stays for as long as files are kept at all.
-        expired.extend(tombstones.into_iter().filter_map(|(path, removed_at)| removed_at.map(|_| path)));
+        expired.extend(tombstones.into_iter().filter(|of| of.removed_at.is_some()).map(|of| of.path));
     }
     // What is hidden is not the table's.
     expired.retain(|path| !path.parts().any(|part| paths::is_hidden(part.as_ref())));

@@ -8,6 +8,7 @@ use crate::clock::now_millis;
 use crate::delta::commit_info::{self, FolderState};
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
+use crate::delta::tombstones::Tombstone;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::maintenance::kept_files;
@@ -100,16 +101,18 @@ async fn removal_times(folder: &TableFolder, lake: &LakeStorage, log: &Log) -> R
     if unknown.is_empty() {
         return Ok(removed);
     }
-    for (path, at) in log.tombstones().await? {
-        if unknown.remove(path.as_ref()) {
-            removed.insert(path.to_string(), at);
+    // One without a time stays for as long as files are kept at all.
+    let time = |tombstone: &Tombstone| tombstone.removed_at.unwrap_or(i64::MAX);
+    for tombstone in log.tombstones().await? {
+        if unknown.remove(tombstone.path.as_ref()) {
+            removed.insert(tombstone.path.to_string(), time(&tombstone));
         }
     }
     if !unknown.is_empty() {
         // Checkpoints drop tombstones after a week.
-        for (path, at) in log.tombstones_by_entries().await? {
-            if unknown.contains(path.as_ref()) {
-                removed.insert(path.to_string(), at);
+        for tombstone in log.tombstones_by_entries().await? {
+            if unknown.contains(tombstone.path.as_ref()) {
+                removed.insert(tombstone.path.to_string(), time(&tombstone));
             }
         }
     }

@@ -9,6 +9,8 @@ use siphasher::sip::SipHasher13;
 use url::Url;
 use uuid::Uuid;
 
+use crate::fnv1a::fnv1a;
+
 /// The name of the lock file at the root of a lake.
 pub(crate) const LOCK: &str = "_lock";
 
@@ -61,11 +63,6 @@ pub(crate) fn rows_id(path: &Path) -> u64 {
         u64::from_str_radix(name.get(name.len() - 16..)?, 16).ok()
     };
     of_name().unwrap_or_else(|| fnv1a(path.as_ref()))
-}
-
-/// FNV-1a: a hash that is the same in every build.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The path that the log of a table knows for a path in the lake.

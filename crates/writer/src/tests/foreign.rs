@@ -12,7 +12,7 @@ use crate::{Error, Extent, Remedy};
 const FOREIGN: &str = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet";
 
 /// Puts a log entry as another tool would.
-fn commit(root: &Path, table: &str, actions: &[Value]) {
+pub(super) fn commit(root: &Path, table: &str, actions: &[Value]) {
     let log = root.join(table).join("_delta_log");
     let entries = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let version = entries.filter(|name| name.ends_with(".json")).count();

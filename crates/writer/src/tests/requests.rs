@@ -32,14 +32,6 @@ pub(super) async fn requests<T>(lake: &Lake, work: impl Future<Output = T>) -> S
     }
 }
 
-/// Commits an event of the week that is so many after the first.
-async fn put_in_week(lake: &Lake, n: i64) {
-    let week = (0..n).fold(week(), |week, _| week.next());
-    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
-    changes.push(Some(week), events(&[(&format!("w{n}"), n * 7 * Instant::DAY_SECONDS, 1, "x")])).await.unwrap();
-    changes.commit("run-1").await.unwrap();
-}
-
 #[tokio::test]
 async fn a_commit_writes_its_file_and_its_entry() {
     let store = Arc::default();
