@@ -23,7 +23,7 @@
 //! - `night`: outages, deadlines, and commits that take too long.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
-//! - `status`: how fresh and complete a lake is, for people and monitors.
+//! - `status`: how fresh and complete a lake is, for people and monitors; `production`: what its page says is run.
 //! - `derived`: materialized views, after runs of every kind; `stored_views`: when queries read their stored rows.
 //! - `report`: the page that `report` writes, and what a browser makes of it.
 //! - `damaged`: lakes with missing files.
@@ -80,6 +80,8 @@ mod places;
 mod power_cut;
 mod preload;
 mod printed_text;
+#[cfg(unix)]
+mod production;
 mod proxy;
 mod queries;
 mod readers;
