@@ -23,7 +23,7 @@ use crate::division::Division;
 use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
-use crate::functions::{JsonOperators, aggregates, functions};
+use crate::functions::{JsonOperators, aggregate_functions, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
@@ -157,7 +157,7 @@ impl Session {
         for function in functions(params) {
             context.register_udf(function);
         }
-        for aggregate in aggregates() {
+        for aggregate in aggregate_functions() {
             context.register_udaf(aggregate);
         }
         for operators in [Arc::new(Division) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {

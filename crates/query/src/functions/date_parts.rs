@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 /// A function for every part; null if the time is.
 pub(super) fn date_parts() -> impl Iterator<Item = ScalarUDF> {
-    use Part::{Day, DayName, Hour, Minute, Month, MonthName, Quarter, Second, Week, Year};
+    use CalendarPart::{Day, DayName, Hour, Minute, Month, MonthName, Quarter, Second, Week, Year};
     let parts = [Year, Quarter, Month, Week, Day, Hour, Minute, Second, DayName, MonthName];
     parts.into_iter().map(|part| {
         ScalarUDF::new_from_impl(DatePart { part, signature: Signature::user_defined(Volatility::Immutable) })
@@ -18,7 +18,7 @@ pub(super) fn date_parts() -> impl Iterator<Item = ScalarUDF> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
+enum CalendarPart {
     Year,
     Quarter,
     Month,
@@ -32,7 +32,7 @@ enum Part {
     MonthName,
 }
 
-impl Part {
+impl CalendarPart {
     /// The number that a time has; `None` for parts that are names.
     fn number(self, time: DateTime<Utc>) -> Option<i64> {
         let number = match self {
@@ -61,23 +61,23 @@ impl Part {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DatePart {
-    part: Part,
+    part: CalendarPart,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for DatePart {
     fn name(&self) -> &str {
         match self.part {
-            Part::Year => "year",
-            Part::Quarter => "quarter",
-            Part::Month => "month",
-            Part::Week => "week",
-            Part::Day => "day",
-            Part::Hour => "hour",
-            Part::Minute => "minute",
-            Part::Second => "second",
-            Part::DayName => "dayname",
-            Part::MonthName => "monthname",
+            CalendarPart::Year => "year",
+            CalendarPart::Quarter => "quarter",
+            CalendarPart::Month => "month",
+            CalendarPart::Week => "week",
+            CalendarPart::Day => "day",
+            CalendarPart::Hour => "hour",
+            CalendarPart::Minute => "minute",
+            CalendarPart::Second => "second",
+            CalendarPart::DayName => "dayname",
+            CalendarPart::MonthName => "monthname",
         }
     }
 

@@ -42,6 +42,6 @@ pub(crate) fn functions(params: &BTreeMap<String, String>) -> Vec<ScalarUDF> {
 }
 
 /// Every aggregate.
-pub(crate) fn aggregates() -> impl Iterator<Item = AggregateUDF> {
+pub(crate) fn aggregate_functions() -> impl Iterator<Item = AggregateUDF> {
     aggregates::aggregates()
 }
