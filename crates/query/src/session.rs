@@ -19,11 +19,11 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::division::FloatDivision;
+use crate::division::Division;
 use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
-use crate::functions::{JsonOperators, functions};
+use crate::functions::{JsonOperators, aggregate_functions, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
@@ -168,7 +168,10 @@ impl Session {
         for function in functions(params) {
             context.register_udf(function);
         }
-        for operators in [Arc::new(FloatDivision) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
+        for aggregate in aggregate_functions() {
+            context.register_udaf(aggregate);
+        }
+        for operators in [Arc::new(Division) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
             context.register_expr_planner(operators).map_err(|error| Error::parsing(&error))?;
         }
         context.register_function_rewrite(Arc::new(WrittenOutTimes)).map_err(|error| Error::parsing(&error))?;

@@ -214,6 +214,7 @@ async fn functions_answer_as_in_duckdb() {
         ("SELECT 1 / 0", "inf"),
         ("SELECT CAST(1 AS DECIMAL(10, 2)) / 4", "0.25"),
         ("SELECT NULL / 2 IS NULL", "true"),
+        ("SELECT -7 // 2", "-3"),
         ("SELECT a FROM (VALUES (1), (NULL)) t(a) ORDER BY a DESC LIMIT 1", "1"),
     ] {
         assert_eq!(value(&session, sql).await, expected, "{sql}");
@@ -231,6 +232,13 @@ async fn wrong_questions_are_told_from_failed_runs() {
         ("SET datafusion.execution.batch_size = 1", "the lake is read-only: "),
         ("EXPLAIN DELETE FROM msdyn_copilotevent", "DML"),
         ("SELECT timezone('UTC', week_start) FROM msdyn_copilotevent", "timezone"),
+        ("SELECT 7.5 // 2", "`//` divides whole numbers"),
+        ("SELECT 7 // 0", "division by zero"),
+        ("SELECT year('2025-06-22')", "year needs a date or a timestamp"),
+        (
+            "SELECT max_by(createdon, versionnumber) OVER () FROM msdyn_copilotevent",
+            "max_by is not supported with OVER",
+        ),
         (query("feedback_rates").unwrap().sql, "unknown time zone 'Europe/Berlyn'"),
     ] {
         match try_answer(&session, sql).await {
@@ -238,6 +246,9 @@ async fn wrong_questions_are_told_from_failed_runs() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+    let windowed =
+        try_answer(&session, "SELECT max_by(createdon, versionnumber) OVER () FROM msdyn_copilotevent").await;
+    assert!(windowed.unwrap_err().to_string().contains("max_by is not supported with OVER"));
     let unknown = try_answer(&session, "SELECT * FROM no_table").await;
     assert!(matches!(&unknown, Err(Error::TableNotFound { name }) if name == "no_table"), "{unknown:?}");
     let wrong = try_answer(&session, "SELEC 1").await.unwrap_err().to_string();
