@@ -54,10 +54,20 @@ impl Engine {
         Ok(session)
     }
 
-    /// Warns of workers whose work others did.
+    /// Warns of workers whose work others did, and of queries that this process computed.
     pub(crate) fn warn_of_failures(&self, console: &Console) {
         for failure in self.failures() {
             console.warning(&format!("{failure}; the others did its work"));
+        }
+        let unsupported = self.unsupported();
+        match unsupported.len() {
+            0 => {}
+            1 => console.warning("the workers cannot compute the plan of the query; this process did it"),
+            queries => console
+                .warning(&format!("the workers cannot compute the plans of {queries} queries; this process did it")),
+        }
+        for reason in unsupported {
+            console.debug(&reason);
         }
     }
 
@@ -65,6 +75,14 @@ impl Engine {
         #[cfg(feature = "workers")]
         if let Some(workers) = &self.workers {
             return workers.failures();
+        }
+        Vec::new()
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        #[cfg(feature = "workers")]
+        if let Some(workers) = &self.workers {
+            return workers.unsupported();
         }
         Vec::new()
     }

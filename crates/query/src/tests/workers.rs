@@ -77,6 +77,8 @@ async fn workers_answer_as_one_process_does() {
         let (here, there) = (answer(&alone, query.sql).await, answer(&session, query.sql).await);
         assert_eq!(sorted(&there), sorted(&here), "{}", query.name);
     }
+    let unsupported = workers.unsupported();
+    assert!(unsupported.len() * 10 < QUERIES.len(), "{unsupported:?}");
     assert!(workers.failures().is_empty());
     let broken = "SELECT CAST(msdyn_verbatim AS INT) FROM msdyn_copilotevent";
     let (here, there) =
