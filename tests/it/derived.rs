@@ -18,7 +18,7 @@ use crate::ledger::used;
 use crate::status;
 
 /// Four weeks of everything that views are made from; then rows that change, ratings of earlier weeks among them.
-const SCENARIO: &str = r#"
+pub(crate) const SCENARIO: &str = r#"
 seed = 23
 clock = 2025-11-05T12:00:00Z
 [[table]]
@@ -58,7 +58,7 @@ fn of_dataverse() -> World {
 }
 
 /// A world of both services.
-fn of_both() -> World {
+pub(crate) fn of_both() -> World {
     let mut world = of_dataverse().of_graph("licensed", "2025-07-01");
     world.keys.remove("dataverse.url");
     world
@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn check_views(&self) {
         let session = self.runtime.block_on(async {
             let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
-            Session::open(&lake, &BTreeMap::new()).await.unwrap()
+            Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap()
         });
         for table in views() {
             let (stored, computed) = (self.stored(table), self.computed(&session, table));

@@ -9,6 +9,7 @@ use copilot_lake_tables::{TABLES, dataverse_tables};
 
 use crate::harness::{Numbers, World, is_soak, package, python, text};
 use crate::mutation::history;
+use crate::status::json;
 
 /// Lets another tool work on a table.
 pub(crate) fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
@@ -107,6 +108,25 @@ fn after_another_tools_commits_a_glob_equals_the_log() {
     world.extract(&["--full"], 0);
     world.check_lake();
     world.check_rows(dataverse_tables());
+}
+
+#[test]
+fn payloads_stay_complete_when_another_tool_compacts() {
+    let world = grown(5);
+    let coverage = || {
+        let status = json(&world);
+        let tables = status["tables"].as_array().unwrap().iter().filter(|table| table["payloads"].is_object());
+        tables.map(|table| (table["table"].clone(), table["payloads"].clone())).collect::<Vec<_>>()
+    };
+    let before = coverage();
+    let complete = before.iter().filter_map(|(_, payloads)| payloads["complete_weeks"].as_u64());
+    assert!(complete.sum::<u64>() > 10, "{before:?}");
+    let compacted = foreign(&world, "payload", &["compact"]);
+    assert_ne!(compacted, "0");
+    foreign_each(&world, all_tables(), &["compact"]);
+    assert_eq!(coverage(), before);
+    world.extract(&[], 0);
+    assert_eq!(coverage(), before);
 }
 
 /// Another tool that compacts and vacuums the tables in turn, until it is ended.

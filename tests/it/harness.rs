@@ -170,7 +170,7 @@ impl World {
         let session = sessions.entry(lake.to_owned()).or_insert_with(|| {
             self.runtime.block_on(async {
                 let lake = Lake::open(lake.to_str().unwrap(), self.lake_options()).await.unwrap();
-                Session::open(&lake, &BTreeMap::new()).await.unwrap()
+                Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap()
             })
         });
         let (_, batches) = self.runtime.block_on(session.sql(text)).unwrap();

@@ -28,6 +28,7 @@ fn a_killed_run_and_its_rerun() {
     let pages = |world: &World| world.emulator.request_counts().get("page").copied();
     // Runs that were killed, those of them that had asked for a page, and runs that ended before.
     let (mut killed, mut begun, mut completed) = (0, 0, 0);
+    let mut seen = Vec::new();
     for kill in 0..kills {
         if kill % 4 == 3 {
             disturb(&world, &mut moments, 2);
@@ -49,12 +50,14 @@ fn a_killed_run_and_its_rerun() {
         killed += usize::from(ended.is_none());
         begun += usize::from(ended.is_none() && pages(&world) > before);
         completed += usize::from(ended.is_some());
+        seen.push(world.visible_rows());
     }
     assert!(killed >= 3, "only {killed} runs were killed");
     let output = world.run(&["extract"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     world.check_lake();
     world.check_complete();
+    world.check_weeks_were_whole(&seen);
     let failed = world.sql("SELECT count(*) FROM payload WHERE status = 'failed'");
     assert_eq!(failed, [["0"]]);
     // A run is in the ledger before it asks for a page, and a killed one keeps its null, unless it was killed after its end.
@@ -74,6 +77,44 @@ fn a_killed_run_and_its_rerun() {
     );
     assert!(twice.is_empty(), "what was done was asked again: {twice:?}");
     delete_and_read_again(&world);
+}
+
+/// Commits in the log of a table.
+fn commits(world: &World, table: &str) -> usize {
+    let Ok(entries) = std::fs::read_dir(world.lake().join(table).join("_delta_log")) else { return 0 };
+    // One that is being written has another name.
+    entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")).count()
+}
+
+#[test]
+fn a_week_of_the_first_pass_is_visible_when_all_of_it_is_read() {
+    let mut world = World::parse(
+        "[service]
+        latency_ms = 20
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 5200
+        weeks = 26
+        [[table]]
+        name = \"msdyn_copilottranscript\"
+        rows = 1200
+        weeks = 6",
+    );
+    // Each week takes several pages.
+    world.keys.insert("dataverse.page_size".to_owned(), 50.into());
+    world.keys.insert("dataverse.payloads".to_owned(), false.into());
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        // The first commit makes the table.
+        let before = commits(&world, "msdyn_copilotevent").max(1);
+        kill_when(&world, &["extract", "-q"], |world| commits(world, "msdyn_copilotevent") > before);
+        seen.push(world.visible_rows());
+    }
+    world.extract(&[], 0);
+    world.check_complete();
+    world.check_weeks_were_whole(&seen);
+    let weeks: Vec<_> = seen.iter().map(|visible| visible.len()).chain([world.visible_rows().len()]).collect();
+    assert!(weeks.is_sorted() && 0 < weeks[0] && weeks[0] < weeks[4], "weeks that were visible: {weeks:?}");
 }
 
 #[test]
@@ -111,13 +152,8 @@ fn reading_everything_again_goes_on_where_it_was_killed() {
     world.keys.insert("dataverse.payloads".to_owned(), false.into());
     world.extract(&[], 0);
     // What is in the ledger is not read again: it gets there in groups.
-    let commits = |world: &World| {
-        let entries = std::fs::read_dir(world.lake().join("extraction_slice/_delta_log")).unwrap();
-        // One that is being written has another name.
-        entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")).count()
-    };
-    let before = commits(&world);
-    kill_when(&world, &["extract", "--full"], |world| commits(world) > before);
+    let before = commits(&world, "extraction_slice");
+    kill_when(&world, &["extract", "--full"], |world| commits(world, "extraction_slice") > before);
     world.extract(&["--full"], 0);
     let slices = world.sql(
         "SELECT count(*), count(DISTINCT window_start), count(DISTINCT run_id) FROM extraction_slice \

@@ -1,5 +1,5 @@
 //! Every state that a lake may be found in, crossed with every command: with what code it ends, what it says first, and
-//! that only `extract` and `maintain` change anything.
+//! that only those which write to a lake change anything.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -97,6 +97,7 @@ const READING: &[&[&str]] = &[
     &["query", "scenario_usage"],
     &["query", "--sql", "SELECT count(*) FROM msdyn_copilotevent"],
     &["query", "--duckdb-views"],
+    &["report"],
     &["plan"],
     &["check", "--read-only"],
 ];
@@ -128,7 +129,9 @@ fn every_command_knows_every_state() {
         let mut run = |arguments: &[&str]| {
             let output = world.run(&[arguments, &["--log", "json"]].concat());
             let code = output.status.code().unwrap();
-            writeln!(seen, "{} -> {code}{}", arguments[0], reason(&world, &text(&output.stderr), code)).unwrap();
+            let flags = arguments.iter().filter(|argument| argument.starts_with("--"));
+            let shown = arguments[..1].iter().chain(flags).copied().collect::<Vec<_>>().join(" ");
+            writeln!(seen, "{shown} -> {code}{}", reason(&world, &text(&output.stderr), code)).unwrap();
             code
         };
         for arguments in READING {
@@ -137,17 +140,29 @@ fn every_command_knows_every_state() {
             let after = world.lake().exists().then(|| listing(&world.lake()));
             assert_eq!(before, after, "{state}: {arguments:?} changed the lake");
         }
-        if run(&["extract", "-q"]) == 0 {
-            world.check_lake();
-            world.check_complete();
-        }
-        // The same state again, for each other command that writes.
+        // It writes a file and removes it.
+        let files = || world.lake().exists().then(|| listing(&world.lake()).into_keys().collect::<Vec<_>>());
+        let before = files();
+        run(&["check"]);
+        assert_eq!(before, files(), "{state}: check left something behind");
+        // The same state again, for each command that writes.
         let again = || {
             let _ = std::fs::remove_dir_all(world.lake());
             if made.exists() {
                 copy(&made, &world.lake());
             }
         };
+        for flag in ["--full", "--repair"] {
+            again();
+            if run(&["extract", "-q", flag]) == 0 {
+                world.check_lake();
+            }
+        }
+        again();
+        if run(&["extract", "-q"]) == 0 {
+            world.check_lake();
+            world.check_complete();
+        }
         again();
         let before = world.lake().exists().then(|| listing(&world.lake()));
         run(&["maintain", "--dry-run"]);

@@ -23,8 +23,8 @@
 //! - `night`: outages, deadlines, and commits that take too long.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
-//! - `status`: how fresh and complete a lake is, for people and monitors.
-//! - `derived`: materialized views, after runs of every kind.
+//! - `status`: how fresh and complete a lake is, for people and monitors; `production`: what its page says is run.
+//! - `derived`: materialized views, after runs of every kind; `stored_views`: when queries read their stored rows.
 //! - `report`: the page that `report` writes, and what a browser makes of it.
 //! - `damaged`: lakes with missing files.
 //! - `lake_states`: every state of a lake, crossed with every command.
@@ -38,6 +38,7 @@
 //!   `printed_text`: what people's text must not do to a terminal.
 //! - `stores`: lakes in object stores: S3 (moto), Azure Blob (Azurite) and Google Cloud Storage (a script before moto);
 //!   `store_outputs`: results of queries there; `store_uploads`: what a killed run leaves there; `store_faults`: with faults on the way there;
+//!   `store_requests`: what a store bills for a run;
 //!   `store_writers`: with runs that are killed, paused, or at work at once (`store_servers`, `store_proxy`);
 //!   `store_identity`: signing in to a store.
 //! - `workers`: queries on several machines, if the binary has the feature.
@@ -79,6 +80,8 @@ mod places;
 mod power_cut;
 mod preload;
 mod printed_text;
+#[cfg(unix)]
+mod production;
 mod proxy;
 mod queries;
 mod readers;
@@ -95,11 +98,13 @@ mod store_faults;
 mod store_identity;
 mod store_outputs;
 mod store_proxy;
+mod store_requests;
 mod store_servers;
 #[cfg(unix)]
 mod store_uploads;
 #[cfg(unix)]
 mod store_writers;
+mod stored_views;
 mod stores;
 mod structure;
 #[cfg(unix)]

@@ -286,7 +286,7 @@ fn other_tools_compact_and_vacuum_before_and_meanwhile() {
 fn what_cannot_be_maintained_is_said() {
     let world = grown(15);
     let (_, told) = maintain(&world, &["--table", "payloads"], 2);
-    assert!(told.contains("no table `payloads`") && told.contains("the nearest is `payload`"), "{told}");
+    assert!(told.contains("no table `payloads`") && told.contains("the nearest table is `payload`"), "{told}");
     let (_, told) = maintain(&world, &["--lake", "nowhere"], 2);
     assert!(told.contains("no lake at `nowhere`"), "{told}");
 

@@ -49,7 +49,7 @@ async fn compare(script: &str, arguments: &[&str]) -> usize {
     for answer in &answers {
         let parameters: BTreeMap<String, String> = serde_json::from_value(answer["parameters"].clone()).unwrap();
         let lake = open(Path::new(answer["lake"].as_str().unwrap())).await;
-        let session = Session::open(&lake, &parameters).await.unwrap();
+        let session = Session::open(&lake, &parameters, &[]).await.unwrap();
         let sql = answer["sql"].as_str().unwrap();
         let (schema, batches) = session.sql(sql).await.unwrap_or_else(|error| panic!("{}: {error}", answer["where"]));
         let columns: Vec<_> =

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::graph::tenant;
-use crate::harness::{World, expect, package, text};
+use crate::harness::{World, expect, text};
 
 /// Every file of a folder with its size and the time of its last change.
 pub(crate) fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
@@ -234,29 +234,4 @@ fn a_run_may_be_going_on() {
     assert_eq!((&found["runs"][0]["outcome"], &found["failed_slices"]), (&Value::Null, &0.into()), "{found}");
     assert!(run.wait_with_output().unwrap().status.success());
     assert_eq!(json(&world)["runs"][0]["outcome"], "complete");
-}
-
-/// The examples for schedulers name flags that there are, and the page names fields that there are.
-#[test]
-fn the_production_page_is_true() {
-    let folder = package().parent().unwrap().join("crates/cli/examples/production");
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let world = World::parse("[[table]]\nname = \"msdyn_copilotevent\"\nrows = 3\nweeks = 1\n");
-    let help = text(&world.run(&["extract", "--help"]).stdout);
-    let mut flags = 0;
-    for name in ["copilot-lake.service", "copilot-lake.cron", "cronjob.yaml"] {
-        let commands = read(name);
-        let command = commands.lines().find(|line| line.contains("extract") && line.contains("--")).unwrap();
-        for flag in command.split([' ', ',', '[', ']']).filter(|word| word.starts_with("--")) {
-            assert!(help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")), "{name}: {flag}");
-            flags += 1;
-        }
-    }
-    assert!(flags >= 10, "only {flags} flags were found");
-    world.extract(&[], 0);
-    let found = json(&world);
-    let rows = read("README.md");
-    let fields: Vec<_> = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    assert!(fields.len() >= 7, "{fields:?}");
-    assert!(fields.iter().all(|field| found.get(field).is_some()), "{fields:?}: {found}");
 }

@@ -56,6 +56,22 @@ impl Server {
         server
     }
 
+    /// S3, whose state is in a folder while it is stopped.
+    #[cfg(unix)]
+    pub(crate) fn moto_in(folder: &Path) -> Self {
+        let server = Self::moto_again(folder);
+        server.ask("PUT", "");
+        server
+    }
+
+    /// S3 with the state that another server has left in a folder.
+    #[cfg(unix)]
+    pub(crate) fn moto_again(folder: &Path) -> Self {
+        let mut command = Command::new(tool("moto/bin/python"));
+        command.arg(package().join("python/s3.py")).arg(folder.join("s3"));
+        Self::start(command, "Running on ")
+    }
+
     /// Google Cloud Storage.
     fn gcs() -> Self {
         let backend = Self::moto();

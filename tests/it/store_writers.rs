@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a failure is repeated by its seed and its faults")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use copilot_lake_tables::{SYSTEM_USER, TABLES, dataverse_tables};
@@ -12,7 +12,8 @@ use crate::harness::{Numbers, World, is_soak, text};
 use crate::store_proxy::{StoreFault, StoreProxy};
 use crate::store_servers::{BOTH, Kind, Server, read_by_others, rows, signal, world};
 
-/// A store that several runs write to, behind a proxy, with its state on disk where the server has one.
+/// A store that several runs write to, behind a proxy. Servers of S3 and Azure can be stopped and started, and keep their state
+/// on disk.
 struct Store {
     kind: Kind,
     server: Server,
@@ -24,8 +25,9 @@ impl Store {
     fn of(kind: Kind, toml: &str) -> (World, Self) {
         let folder = TempDir::new().unwrap();
         let server = match kind {
-            Kind::S3 | Kind::Gcs => kind.serve(),
+            Kind::S3 => Server::moto_in(folder.path()),
             Kind::Azure => Server::azurite_in(folder.path()),
+            Kind::Gcs => kind.serve(),
         };
         let mut world = world(kind, &server.url, toml);
         let proxy = StoreProxy::start(&world, &server.url);
@@ -51,16 +53,19 @@ impl Store {
     fn cut_off(&mut self, world: &World, run: &mut Child) {
         let refused = self.proxy.requests() + 15;
         self.proxy.refuse(true);
-        if matches!(self.kind, Kind::Azure) {
-            self.restart();
-        }
+        self.restart();
         world.wait_until(run, || self.proxy.requests() >= refused);
         self.proxy.refuse(false);
     }
 
     fn restart(&mut self) {
+        let again: fn(&Path) -> Server = match self.kind {
+            Kind::S3 => Server::moto_again,
+            Kind::Azure => Server::azurite_again,
+            Kind::Gcs => return,
+        };
         self.server.stop();
-        self.server = Server::azurite_again(self.folder.path());
+        self.server = again(self.folder.path());
         self.proxy.forward_to(&self.server.url);
     }
 
@@ -97,13 +102,14 @@ fn killed(kind: Kind) {
     let seed = 42;
     println!("{kind:?}: seed {seed}");
     let mut moments = Numbers(seed);
-    let mut killed = 0;
+    let (mut killed, mut seen) = (0, Vec::new());
     for _ in 0..kills {
         if let Some(mut run) = store.under_way(&world, 40 + moments.next(400)) {
             run.kill().unwrap();
             run.wait().unwrap();
             killed += 1;
         }
+        seen.push(world.visible_rows());
     }
     assert!(killed >= 1, "no run was killed");
     if let Some(mut run) = store.under_way(&world, 60) {
@@ -112,6 +118,7 @@ fn killed(kind: Kind) {
     }
     world.extract(&[], 0);
     store.check(&world);
+    world.check_weeks_were_whole(&seen);
 }
 
 #[test]

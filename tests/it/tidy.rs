@@ -103,6 +103,7 @@ fn one_copy_of_the_types_that_meet() {
         ("parquet", "59."),
         ("object_store", "0.13."),
         ("datafusion", "55."),
+        ("buoyant_kernel", "0.28."),
         ("deltalake-core", "1.1."),
     ] {
         let packages = lock["package"].as_array().unwrap().iter();

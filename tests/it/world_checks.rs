@@ -7,17 +7,25 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 
 use arrow::array::{Array as _, AsArray as _, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, TABLES, Table, dataverse_tables};
+use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, TABLES, Table, Week, dataverse_tables};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
+use parquet::basic::Encoding;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::harness::{UNREADABLE, World};
 
+/// Rows of Dataverse's tables by the week in which they were made.
+pub(crate) type MadeInWeeks = BTreeMap<(&'static str, Week), u64>;
+
 impl World {
-    /// Asserts what must hold after every run that was not killed: log and listing agree, and a key has one row.
+    /// Asserts what must hold after every run that was not killed: log and listing agree, checkpoints are in the form
+    /// that all readers read, and a key has one row.
     pub(crate) fn check_lake(&self) {
         self.check_listing();
+        self.check_checkpoints();
         self.check_keys();
     }
 
@@ -50,10 +58,65 @@ impl World {
         }
     }
 
+    /// Asserts that no checkpoint of this program has dictionaries, which some readers, such as Fabric, do not read there.
+    fn check_checkpoints(&self) {
+        self.runtime.block_on(async {
+            let store = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap().store();
+            for table in TABLES {
+                let mut files = store.list(Some(&format!("{}/_delta_log", table.name).into()));
+                while let Some(file) = files.try_next().await.unwrap() {
+                    if !file.location.as_ref().ends_with(".parquet") {
+                        continue;
+                    }
+                    let found = store.get_opts(&file.location, Default::default()).await.unwrap();
+                    let metadata =
+                        ParquetMetaDataReader::new().parse_and_finish(&found.bytes().await.unwrap()).unwrap();
+                    if metadata.file_metadata().created_by().is_none_or(|by| !by.starts_with("copilot-lake ")) {
+                        continue;
+                    }
+                    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+                        let is_plain = |encoding| [Encoding::PLAIN, Encoding::RLE].contains(&encoding);
+                        assert!(column.encodings().all(is_plain), "{}: {}", file.location, column.column_path());
+                    }
+                }
+            }
+        });
+    }
+
     /// A table's weeks in the lake with their numbers of rows.
     pub(crate) fn weeks(&self, table: &str) -> BTreeMap<String, u64> {
         let rows = self.sql(&format!("SELECT week_start, count(*) FROM {table} GROUP BY 1"));
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
+    }
+
+    /// The rows that are visible now, whether or not a run records that it has read them. Those that were made in a week are
+    /// a slice of a first pass. Histories of Graph are not among them: what is read of them by and by is visible by and by.
+    pub(crate) fn visible_rows(&self) -> MadeInWeeks {
+        self.runtime.block_on(async {
+            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
+            let mut visible = MadeInWeeks::new();
+            for table in dataverse_tables().filter(|table| table.name != SYSTEM_USER.name) {
+                let scan = Scan { columns: vec!["createdon"], ..Scan::default() };
+                let mut batches = std::pin::pin!(lake.scan(table, scan).await.unwrap());
+                while let Some(batch) = batches.try_next().await.unwrap() {
+                    for made in batch.column(0).as_primitive::<TimestampMicrosecondType>().iter().flatten() {
+                        *visible.entry((table.name, Week::of(Instant(made)))).or_default() += 1;
+                    }
+                }
+            }
+            visible
+        })
+    }
+
+    /// Asserts that no week of a first pass was visible in part at any of these moments, now that the lake is complete and the
+    /// service has the same rows as then.
+    pub(crate) fn check_weeks_were_whole(&self, moments: &[MadeInWeeks]) {
+        let complete = self.visible_rows();
+        for (moment, visible) in moments.iter().enumerate() {
+            for (week, rows) in visible {
+                assert_eq!(Some(rows), complete.get(week), "moment {moment}: {week:?} was visible in part");
+            }
+        }
     }
 
     /// Asserts that the lake has the rows that the service has, each in its newest version and in its week, and a

@@ -1,6 +1,6 @@
 """Google Cloud Storage for tests: its XML API before a server of S3, with generations of its own.
 
-usage: gcs.py S3_URL    prints `Running on http://127.0.0.1:<port>`
+usage: gcs.py S3_URL [PORT]    prints `Running on http://127.0.0.1:<port>`; without PORT on a free one
 
 A generation is a number that each write of an object gets, and stands for the ETag that the store gave it: conditions on
 generations become conditions on ETags. Nothing is signed, and the JSON API is missing.
@@ -119,6 +119,6 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
 
-server = Server(("127.0.0.1", 0), Handler)
+server = Server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0), Handler)
 print(f"Running on http://127.0.0.1:{server.server_address[1]}", flush=True)
 server.serve_forever()

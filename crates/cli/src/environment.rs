@@ -93,13 +93,11 @@ pub(crate) fn stderr_is_terminal() -> bool {
 }
 
 /// Whether stdout is a terminal.
-#[cfg(feature = "query")]
 pub(crate) fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// The width of the terminal at stdout; 80 where it does not say.
-#[cfg(feature = "query")]
-pub(crate) fn terminal_columns() -> usize {
-    usize::from(console::Term::stdout().size().1)
+/// The width of the terminal at stdout, 80 where it does not say; `None` where stdout is no terminal.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    stdout_is_terminal().then(|| usize::from(console::Term::stdout().size().1))
 }

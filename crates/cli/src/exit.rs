@@ -9,7 +9,7 @@ use crate::cause::Cause;
 #[cfg(feature = "query")]
 use crate::commands::tables::names;
 #[cfg(feature = "query")]
-use crate::nearest::{is_near, nearest};
+use crate::nearest::{hint, near};
 use crate::output::wording::counted;
 use crate::problem::{ExitCode, Problem};
 
@@ -38,8 +38,15 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
     }
     #[cfg(feature = "query")]
     match error.downcast_ref() {
-        Some(copilot_lake_query::Error::ColumnNotFound { name, known }) => return Some(column_not_found(name, known)),
-        Some(copilot_lake_query::Error::TableNotFound { name }) => return Some(table_not_found(name)),
+        Some(copilot_lake_query::Error::ColumnNotFound { name, known, is_quoted }) => {
+            return Some((ExitCode::Usage, Some(column_hint(name, known, *is_quoted))));
+        }
+        Some(copilot_lake_query::Error::FunctionNotFound { name, known }) => {
+            return Some((ExitCode::Usage, Some(function_hint(name, known))));
+        }
+        Some(copilot_lake_query::Error::TableNotFound { name }) => {
+            return Some((ExitCode::Usage, Some(table_hint(name))));
+        }
         _ => {}
     }
     cause(error).map(advised)
@@ -157,7 +164,10 @@ fn of_lake(error: &copilot_lake_writer::Error) -> Cause {
 fn of_query(error: &copilot_lake_query::Error) -> Cause {
     use copilot_lake_query::Error;
     match error {
-        Error::ColumnNotFound { .. } | Error::TableNotFound { .. } | Error::Question(_) => Cause::QueryText,
+        Error::ColumnNotFound { .. }
+        | Error::FunctionNotFound { .. }
+        | Error::TableNotFound { .. }
+        | Error::Question(_) => Cause::QueryText,
         Error::Lake(error) => of_lake(error),
         Error::Table { remedy: Some(remedy), .. } => Cause::Lake(*remedy),
         Error::FileMissing { .. } => Cause::Lake(Remedy::ReplaceFile),
@@ -175,22 +185,30 @@ fn of_query(error: &copilot_lake_query::Error) -> Cause {
 }
 
 #[cfg(feature = "query")]
-fn table_not_found(name: &str) -> (ExitCode, Option<String>) {
+fn table_hint(name: &str) -> String {
     // Whoever leaves out the publisher's prefix means the table all the same.
     let prefixed = format!("msdyn_{name}");
-    let near = |name: &str| nearest(name, names()).filter(|near| is_near(name, near));
-    let near = near(name).or_else(|| near(&prefixed)).map(|near| format!("the nearest table is `{near}`; "));
-    let hint = format!("{}`copilot-lake tables` lists them all", near.unwrap_or_default());
-    (ExitCode::Usage, Some(hint))
+    let meant = if near(name, names()).is_some() { name } else { prefixed.as_str() };
+    hint("table", meant, names(), || "`copilot-lake tables` lists them all".to_owned())
 }
 
 #[cfg(feature = "query")]
-fn column_not_found(name: &str, known: &[String]) -> (ExitCode, Option<String>) {
+fn column_hint(name: &str, known: &[String], is_quoted: bool) -> String {
     // DataFusion lists every column there is; the one that was meant is enough.
-    let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
-    let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
-    let hint = format!("{near}`copilot-lake tables TABLE` lists the columns of a table, in lower case");
-    (ExitCode::Usage, Some(hint))
+    hint("column", name, known.iter().map(String::as_str), || {
+        if is_quoted {
+            format!("texts stand in single quotes: '{name}'; double quotes are for names")
+        } else {
+            "`copilot-lake tables TABLE` lists the columns of a table, in lower case".to_owned()
+        }
+    })
+}
+
+#[cfg(feature = "query")]
+fn function_hint(name: &str, known: &[String]) -> String {
+    hint("function", name, known.iter().map(String::as_str), || {
+        "`copilot-lake query --sql 'SHOW FUNCTIONS'` lists them all".to_owned()
+    })
 }
 
 /// The problem with a run, by its report; `None` if the run is complete.

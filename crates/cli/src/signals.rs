@@ -34,12 +34,17 @@ pub(crate) async fn stop_requested() {
     }
 }
 
+/// Waits for the next signal, half a second from now or later.
+pub(crate) async fn next_requested() {
+    tokio::time::sleep(SAME).await;
+    stop_requested().await;
+}
+
 /// Ends the process at the next signal, half a second from now or later.
 pub(crate) fn exit_at_the_next(console: &Console) {
     let console = console.clone();
     tokio::spawn(async move {
-        tokio::time::sleep(SAME).await;
-        stop_requested().await;
+        next_requested().await;
         console.warning("stopped at once; what was committed stays, and a rerun does the rest");
         std::process::exit(ExitCode::Partial as i32);
     });

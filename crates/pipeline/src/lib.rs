@@ -30,6 +30,7 @@ mod halving;
 mod ledger;
 mod maintain;
 mod payloads;
+mod received;
 mod replay;
 mod report;
 mod reread;
@@ -57,4 +58,5 @@ pub use status::{
     FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, StatusOptions, TableStatus,
     UserCounts, status,
 };
-pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewError, ViewMaker, ViewPart, ViewParts};
+pub use views::current_views;
+pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewDefinition, ViewError, ViewMaker, ViewPart, ViewParts};

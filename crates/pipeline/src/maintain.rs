@@ -36,6 +36,8 @@ pub struct MaintenanceReport {
     pub shard_files_deleted: usize,
     /// Their bytes.
     pub shard_bytes_deleted: u64,
+    /// Uploads that killed runs began and never ended, when all tables are maintained.
+    pub uploads_aborted: usize,
 }
 
 impl MaintenanceReport {
@@ -107,6 +109,7 @@ pub async fn plan_maintenance(lake: &Lake, tables: &[&'static Table]) -> Result<
     let mut report = report(begun, tables.len(), None, true, found, stopped);
     if tables.len() == TABLES.len() {
         report.delete_shards(lake.files_of_parts().await?);
+        report.uploads_aborted = lake.abandoned_uploads().await;
     }
     Ok(report)
 }
@@ -175,7 +178,10 @@ async fn maintain_locked(
 ) -> Result<MaintenanceReport, Error> {
     let (begun, started_at) = (MachineInstant::now(), local_time());
     let run = run_id(started_at);
-    *lock = Some(lake.lock(&run).await?);
+    let mut uploads_aborted = lock.insert(lake.lock(&run).await?).aborted_uploads;
+    if tables.len() == TABLES.len() {
+        uploads_aborted += lake.abort_uploads().await;
+    }
     let instance = Instance::default();
     let Survey { absent, stopped: unwritable, .. } = lake.survey(&instance).await?;
     let is_usable = |table: &&&'static Table| {
@@ -252,6 +258,7 @@ async fn maintain_locked(
         ledger.end_run(MAINTAIN, started_at, local_time().max(started_at), &of_run).await?;
     }
     report.delete_shards(of_shards?);
+    report.uploads_aborted = uploads_aborted;
     Ok(report)
 }
 
@@ -329,5 +336,6 @@ fn report(
         tables,
         shard_files_deleted: 0,
         shard_bytes_deleted: 0,
+        uploads_aborted: 0,
     }
 }

@@ -41,7 +41,8 @@ pub(crate) enum TableFiles {
 /// empty view. A table that cannot be read is a view that says why when it is asked.
 pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Error> {
     let mut tables = Vec::with_capacity(TABLES.len());
-    // The views themselves are below, and never behind what they are made from.
+    // Materialized views are computed, by the shipped views below: the script is used while the lake changes, and nothing in it
+    // could tell when stored rows are behind those that they were made from.
     for table in TABLES.iter().filter(|table| table.view_of().is_none()) {
         let files_of_table = match lake.files(table).await {
             Ok(files) if views == DuckdbViews::Files => {

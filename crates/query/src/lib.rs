@@ -1,7 +1,8 @@
 //! Opens the lake in DataFusion: its tables as the Delta log has them, the shipped views and queries, and the
 //! functions that let the same SQL text run in DuckDB.
 //!
-//! [`Session::open`] reads the log once; queries then see that state of the lake.
+//! [`Session::open`] reads the log once; queries then see that state of the lake. It is told which materialized views are
+//! current: of these it reads the stored rows, and it computes the others.
 
 mod division;
 mod duckdb;
@@ -19,6 +20,7 @@ mod session;
 mod shipped;
 mod split_memory;
 mod statement;
+mod stored_view;
 mod text_parameters;
 mod time_text;
 mod value_failure;
@@ -31,7 +33,7 @@ pub use error::Error;
 pub use materialized::{FreshBatch, FreshPart, fresh_parts};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
-pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
+pub use shipped::{QUERIES, Shipped, VIEWS, materialized_views_in, query, view, view_definition};
 pub use text_parameters::TextParameters;
 #[cfg(feature = "workers")]
 pub use workers::{

@@ -9,7 +9,7 @@ use copilot_lake_tables::{TABLES, Table, Week};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -19,16 +19,17 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::division::FloatDivision;
+use crate::division::Division;
 use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
-use crate::functions::{JsonOperators, functions};
+use crate::functions::{JsonOperators, aggregate_functions, functions};
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
 use crate::shipped::{self, QUERIES, Shipped, VIEWS};
-use crate::statement::{Headings, is_show_tables, write_out};
+use crate::statement::{Headings, is_read, is_show_tables, write_out};
+use crate::stored_view::stored_view;
 use crate::time_text::WrittenOutTimes;
 #[cfg(feature = "workers")]
 use crate::workers::client::Workers;
@@ -66,10 +67,19 @@ impl ResultRows {
 impl Session {
     /// Reads the logs of every table and registers tables, views and functions.
     ///
-    /// `params` are what `getvariable('name')` finds in SQL.
-    pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
+    /// `params` are what `getvariable('name')` finds in SQL. `current` are the materialized views whose stored rows are what
+    /// their SQL answers now: these rows are read, and those of other views are computed.
+    pub async fn open(
+        lake: &Lake,
+        params: &BTreeMap<String, String>,
+        current: &[&'static Table],
+    ) -> Result<Self, Error> {
         let session = Self::of_tables(files(lake).await, lake.store(), params, QueryMemory::shared(MEMORY))?;
-        session.register_views().await
+        let mut stored = BTreeMap::new();
+        for &view in current {
+            stored.insert(view.name, LakeTable::new(view, lake.files(view).await?));
+        }
+        session.register_views(stored).await
     }
 
     /// The session with workers that compute its queries.
@@ -141,7 +151,8 @@ impl Session {
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
-        Self::of_tables(tables, store, params, QueryMemory::shared(MEMORY))?.register_views().await
+        let session = Self::of_tables(tables, store, params, QueryMemory::shared(MEMORY))?;
+        session.register_views(BTreeMap::new()).await
     }
 
     /// Registers tables; one that cannot be read fails only the queries that use it.
@@ -157,7 +168,10 @@ impl Session {
         for function in functions(params) {
             context.register_udf(function);
         }
-        for operators in [Arc::new(FloatDivision) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
+        for aggregate in aggregate_functions() {
+            context.register_udaf(aggregate);
+        }
+        for operators in [Arc::new(Division) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
             context.register_expr_planner(operators).map_err(|error| Error::parsing(&error))?;
         }
         context.register_function_rewrite(Arc::new(WrittenOutTimes)).map_err(|error| Error::parsing(&error))?;
@@ -172,11 +186,27 @@ impl Session {
         Ok(Self { context })
     }
 
-    async fn register_views(self) -> Result<Self, Error> {
+    /// Registers the shipped views, some over their stored rows.
+    async fn register_views(self, mut stored: BTreeMap<&str, LakeTable>) -> Result<Self, Error> {
         for view in VIEWS {
-            self.register(view).await?;
+            match stored.remove(view.name) {
+                Some(rows) => self.register_stored(view, rows).await?,
+                None => self.register(view).await?,
+            }
         }
         Ok(self)
+    }
+
+    /// Registers a view over its stored rows, which look as if its SQL had computed them.
+    async fn register_stored(&self, view: &Shipped, rows: LakeTable) -> Result<(), Error> {
+        let computed = self.context.sql(view.sql).await.map_err(|error| Error::parsing(&error))?;
+        let (state, plan) = computed.into_parts();
+        // Types are final once casts that the text implies are written out.
+        let computed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {});
+        let stored = computed.and_then(|computed| stored_view(view.name, rows, computed.schema()));
+        let stored = DataFrame::new(state, stored.map_err(|error| Error::parsing(&error))?);
+        self.context.register_table(view.name, stored.into_view()).map_err(|error| Error::parsing(&error))?;
+        Ok(())
     }
 
     /// The complete result of a query, with its columns.
@@ -218,6 +248,10 @@ impl Session {
         let dialect = state.config_options().sql_parser.dialect;
         let parse = |text: &str| state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error));
         let mut parsed = parse(text)?;
+        if !is_read(&parsed) {
+            let what = "the lake is read-only: only queries run, which begin with SELECT, FROM or WITH";
+            return Err(Error::Question(what.to_owned()));
+        }
         let lists_tables = matches!(&parsed, Statement::Statement(statement) if is_show_tables(statement));
         let text = if lists_tables { TABLE_NAMES } else { text };
         if lists_tables {
@@ -231,7 +265,8 @@ impl Session {
             }
             _ => Headings::default(),
         };
-        let plan = state.statement_to_plan(parsed).await.map_err(|error| Error::parsing(&error))?;
+        let plan = state.statement_to_plan(parsed).await;
+        let plan = plan.map_err(|error| Error::parsing(&error).in_text(text, || function_names(&state)))?;
         let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads_only.verify_plan(&plan).map_err(|error| Error::parsing(&error))?;
         if plan.schema().fields().is_empty() {
@@ -267,7 +302,13 @@ impl Session {
     }
 }
 
-/// The files of every table. Materialized views are asked of what they are made from, and so are never behind it.
+/// The functions that a text can call.
+fn function_names(state: &SessionState) -> Vec<String> {
+    let scalar = state.scalar_functions().keys();
+    scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys()).cloned().collect()
+}
+
+/// The files of every table but materialized views, which may be behind what they are made from.
 async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES.iter().filter(|table| table.view_of().is_none()) {

@@ -1,5 +1,8 @@
 //! The shipped SQL: queries and views, each a file whose header documents it. Nothing else reads headers.
 
+use copilot_lake_tables::Table;
+use copilot_lake_writer::fnv1a;
+
 use crate::parameter::{Parameter, ParameterType};
 
 /// A file below `queries/`: one statement, the same text for DataFusion and DuckDB.
@@ -71,7 +74,34 @@ pub fn view(name: &str) -> Option<&'static Shipped> {
     VIEWS.iter().find(|view| view.name == name)
 }
 
+/// The materialized views that a text may read: it has their names, or those of what reads them.
+pub fn materialized_views_in(text: &str) -> Vec<&'static Table> {
+    let text = text.to_lowercase();
+    let is_read = |table: &&'static Table| {
+        VIEWS.iter().chain(QUERIES).any(|shipped| text.contains(shipped.name) && shipped.needs(table.name))
+    };
+    copilot_lake_tables::views().filter(is_read).collect()
+}
+
+/// A fingerprint of the SQL that makes a materialized view, whatever its comments say: the same in every build.
+pub fn view_definition(table: &'static Table) -> u64 {
+    view(table.name).map_or(0, |view| fnv1a(&view.code()))
+}
+
 impl Shipped {
+    /// Whether it is this view, or reads it, itself or by what it reads.
+    fn needs(&self, name: &str) -> bool {
+        let shipped = |other: &str| view(other).or_else(|| query(other));
+        self.name == name || self.tables().into_iter().filter_map(shipped).any(|other| other.needs(name))
+    }
+
+    /// Its SQL without comments, and that of the views that it reads.
+    pub(crate) fn code(&self) -> String {
+        let lines = self.sql.lines().filter(|line| !line.trim_start().starts_with("--")).map(str::to_owned);
+        let of_views = self.tables().into_iter().filter_map(view).map(Self::code);
+        lines.chain(of_views).collect::<Vec<_>>().join("\n")
+    }
+
     /// One line: what it shows.
     pub fn title(&self) -> &'static str {
         self.section("title").next().unwrap_or(self.name)

@@ -9,6 +9,7 @@ use datafusion::logical_expr::sqlparser::ast::{
     Expr, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
     WildcardAdditionalOptions,
 };
+use datafusion::sql::parser::Statement as ParsedStatement;
 
 /// Writes out what DuckDB lets out: `FROM t` is `SELECT * FROM t`.
 pub(crate) fn write_out(statement: &mut Statement) {
@@ -24,6 +25,25 @@ pub(crate) fn write_out(statement: &mut Statement) {
         }
     }
     let _ = statement.visit(&mut Selects);
+}
+
+/// Whether a text reads, instead of changing what there is.
+pub(crate) fn is_read(statement: &ParsedStatement) -> bool {
+    match statement {
+        ParsedStatement::Statement(statement) => matches!(
+            statement.as_ref(),
+            Statement::Query(_)
+                | Statement::Explain { .. }
+                | Statement::ExplainTable { .. }
+                | Statement::ShowTables { .. }
+                | Statement::ShowColumns { .. }
+                | Statement::ShowVariable { .. }
+                | Statement::ShowFunctions { .. }
+                | Statement::ShowCreate { .. }
+        ),
+        ParsedStatement::Explain(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a text is `SHOW TABLES` and nothing more.

@@ -1,17 +1,17 @@
 //! Dates and times as texts, in all the forms that DuckDB reads: the seconds may be left out, and zeros at the front of a
-//! part; parts of a date may be separated by slashes.
+//! part; parts of a date may be separated by slashes. Numbers are no times.
 
 use std::iter::once;
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
 /// Writes out constants that are compared with a date or an instant, or cast to one: the cast wants each part with all of
-/// its digits.
+/// its digits. Refuses numbers that are compared with one: a date without quotes is a subtraction.
 #[derive(Debug)]
 pub(crate) struct WrittenOutTimes;
 
@@ -23,10 +23,10 @@ impl FunctionRewrite for WrittenOutTimes {
     fn rewrite(&self, mut expr: Expr, schema: &DFSchema, _: &ConfigOptions) -> Result<Transformed<Expr>> {
         let is_changed = match &mut expr {
             Expr::BinaryExpr(binary) if is_comparison(binary.op) => {
-                write_out([&mut *binary.left, &mut *binary.right], schema)
+                write_out([&mut *binary.left, &mut *binary.right], schema)?
             }
-            Expr::Between(between) => write_out([&mut *between.expr, &mut *between.low, &mut *between.high], schema),
-            Expr::InList(list) => write_out(once(&mut *list.expr).chain(&mut list.list), schema),
+            Expr::Between(between) => write_out([&mut *between.expr, &mut *between.low, &mut *between.high], schema)?,
+            Expr::InList(list) => write_out(once(&mut *list.expr).chain(&mut list.list), schema)?,
             Expr::Cast(cast) => write_out_constant(&mut cast.expr, cast.field.data_type()),
             Expr::TryCast(cast) => write_out_constant(&mut cast.expr, cast.field.data_type()),
             _ => false,
@@ -41,15 +41,44 @@ fn is_comparison(operator: Operator) -> bool {
 }
 
 /// Writes out the constants among what is compared; tells whether one was changed.
-fn write_out<'a>(operands: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+fn write_out<'a>(operands: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> Result<bool> {
     let operands: Vec<_> = operands.into_iter().collect();
-    let mut types = operands.iter().filter_map(|operand| operand.get_type(schema).ok());
-    let Some(ty) = types.find(|ty| is_date(ty) || is_instant(ty)) else { return false };
+    let types: Vec<_> = operands.iter().map(|operand| operand.get_type(schema).ok()).collect();
+    let Some(ty) = types.iter().flatten().find(|ty| is_date(ty) || is_instant(ty)) else { return Ok(false) };
+    let is_number = |ty: Option<&DataType>| ty.is_some_and(DataType::is_numeric);
+    if let Some((number, _)) = operands.iter().zip(&types).find(|(_, of_operand)| is_number(of_operand.as_ref())) {
+        let what = if is_date(ty) { "date" } else { "timestamp" };
+        let written = unquoted_date(number).unwrap_or_else(|| "2026-11-22".to_owned());
+        return plan_err!("a {what} is compared with a number: write '{written}', with the quotes");
+    }
     let mut is_changed = false;
     for operand in operands {
-        is_changed |= write_out_constant(operand, &ty);
+        is_changed |= write_out_constant(operand, ty);
     }
-    is_changed
+    Ok(is_changed)
+}
+
+/// The date that such a number was meant to be: `2026-11-22` is 1993.
+fn unquoted_date(number: &Expr) -> Option<String> {
+    let (month, day) = subtraction(number)?;
+    let (year, month) = subtraction(month)?;
+    let (year, month, day) = (whole_number(year)?, whole_number(month)?, whole_number(day)?);
+    Some(format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// What a number is subtracted from, and that number.
+fn subtraction(expr: &Expr) -> Option<(&Expr, &Expr)> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right }) => Some((left.as_ref(), right.as_ref())),
+        _ => None,
+    }
+}
+
+fn whole_number(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(number)), _) => Some(*number),
+        _ => None,
+    }
 }
 
 fn write_out_constant(operand: &mut Expr, ty: &DataType) -> bool {

@@ -69,14 +69,12 @@ impl ValueFailure {
     }
 }
 
+/// What a worker says that waited in vain for its part of a plan.
+pub(crate) const PLAN_NOT_RECEIVED: &str = "Worker::execute_task timed-out";
+
 /// Whether a message is one of those that are known to quote no value.
 pub(crate) fn quotes_nothing(message: &str) -> bool {
-    let known = [
-        "getvariable needs ",
-        "timezone needs ",
-        "Scalar subquery returned more than one row",
-        // What workers say when they wait for their part of a plan.
-        "Worker::execute_task timed-out",
-    ];
+    let known =
+        ["getvariable needs ", "timezone needs ", "Scalar subquery returned more than one row", PLAN_NOT_RECEIVED];
     known.iter().any(|start| message.starts_with(start))
 }

@@ -102,25 +102,24 @@ impl Lake {
     /// # Errors
     /// [`Error::Held`] when another run has it; [`Error::NoConditionalPut`] when the store cannot keep two runs apart.
     pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
-        let LakeStorage { store, lock_kind, uploads, lease, single_writer, .. } = &*self.inner.storage;
+        let LakeStorage { store, lock_kind, lease, single_writer, .. } = &*self.inner.storage;
         match lock_kind {
             LockKind::File(local) => Lock::on_file(local.root(), local.rights(), run_id),
             LockKind::Process => Ok(Lock::process()),
             LockKind::Lease => {
                 let acquired = Lease::acquire(Arc::clone(store), run_id, *single_writer).await?;
-                let lock = Lock::lease(Arc::clone(&acquired.lease));
-                if lease.set(acquired.lease).is_err() {
-                    lock.release().await;
+                if lease.set(Arc::clone(&acquired.lease)).is_err() {
+                    acquired.lease.release().await;
                     return Err(Error::Held { run_id: run_id.to_owned(), since: "this process".to_owned() });
                 }
                 if acquired.needs_fence {
                     self.fence().await?;
-                    if let Err(error) = uploads.abort().await {
-                        // They take room, and harm nobody.
-                        tracing::warn!(%error, "uploads that a killed run may have left were not looked for");
-                    }
                 }
-                Ok(lock)
+                let aborted_uploads = match acquired.may_have_uploads {
+                    true => self.inner.storage.abort_uploads().await,
+                    false => 0,
+                };
+                Ok(Lock::lease(acquired.lease, aborted_uploads))
             }
         }
     }
@@ -141,8 +140,7 @@ impl Lake {
 
     /// The archive of a run. Nothing is written yet.
     pub fn archive(&self, run_id: &str) -> RunArchive {
-        let storage = &self.inner.storage;
-        RunArchive::new(self.store(), storage.local.clone(), storage.part_bytes(), run_id.to_owned())
+        RunArchive::new(Arc::clone(&self.inner.storage), run_id.to_owned())
     }
 
     /// Tests whether the lake can be written: writes small files to a folder at its root, as a commit does, and removes
@@ -160,9 +158,9 @@ impl Lake {
         Ok(files.iter().filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Whether the table exists, even without rows.
+    /// Whether the table exists, even without rows. Its log is listed, and not read.
     pub async fn has(&self, table: &'static Table) -> Result<bool, Error> {
-        Ok(self.inner.log(table).snapshot().await?.is_some())
+        self.inner.log(table).exists().await
     }
 
     /// The newest version of a table that is known; `None` when there is no table yet.
@@ -200,18 +198,6 @@ impl Lake {
         let Some(table) = path.rsplit('/').find_map(copilot_lake_tables::table) else { return Ok(false) };
         let now = self.inner.log(table).reload().await?;
         Ok(!now.iter().flat_map(|now| &now.files).any(|file| path.ends_with(file.path.as_ref())))
-    }
-
-    /// A fingerprint of each week's rows: it changes when rows are added, replaced or removed, and stays when this
-    /// program merges files. After a compaction by another tool it is another one. A table without weeks has one, under
-    /// [`Week::UNKNOWN`].
-    pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
-        let mut prints = BTreeMap::new();
-        for file in self.inner.log(table).files().await? {
-            let print: &mut u64 = prints.entry(file.week.unwrap_or(Week::UNKNOWN)).or_default();
-            *print = print.wrapping_add(paths::rows_id(&file.path));
-        }
-        Ok(prints)
     }
 
     /// The notes in a table's configuration, by name.
@@ -272,10 +258,10 @@ impl Inner {
     pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(table.name).or_insert_with(|| {
-            let LakeStorage { store, local, removed_files, lease, .. } = &*self.storage;
-            let prefixed = Arc::new(PrefixStore::new(Arc::clone(store), paths::table(table)));
+            let LakeStorage { store, log_store, local, removed_files, lease, .. } = &*self.storage;
+            let prefixed = Arc::new(PrefixStore::new(Arc::clone(log_store), paths::table(table)));
             let location = paths::table_url(&self.store_url, table);
-            let log_store = default_logstore(prefixed, Arc::clone(store), &location, &StorageConfig::default());
+            let log_store = default_logstore(prefixed, Arc::clone(log_store), &location, &StorageConfig::default());
             let readers = Readers::new(Arc::clone(store), local.clone());
             Arc::new(Log::new(table, log_store, Arc::new(readers), Arc::clone(lease), !removed_files.is_zero()))
         });

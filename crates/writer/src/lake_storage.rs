@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use object_store::ObjectStore;
+use object_store::path::Path;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -14,10 +16,12 @@ use crate::key_filter::FilterBudget;
 use crate::memory::MemoryPool;
 use crate::storage::abandoned_uploads::AbandonedUploads;
 use crate::storage::counted_store::CountedStore;
-use crate::storage::lease::{Lease, Unsettled};
+use crate::storage::lease::Lease;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
+use crate::storage::log_cache::LogCache;
+use crate::storage::part_upload::UploadTarget;
 
 /// Days for which removed files stay for readers of older versions, except in local folders.
 const RETENTION_DAYS: u64 = 7;
@@ -34,6 +38,8 @@ pub(crate) struct LakeStorage {
     pub(crate) url: Url,
     /// Rooted at the lake.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store for logs, whose entries and checkpoints are read once. In a local folder that would save nothing.
+    pub(crate) log_store: Arc<dyn ObjectStore>,
     /// The same store, unless it is a local folder.
     pub(crate) counted: Option<CountedStore>,
     /// The same store, when it is a local folder.
@@ -66,9 +72,14 @@ impl LakeStorage {
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
         let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
         let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
+        let log_store: Arc<dyn ObjectStore> = match &counted {
+            Some(counted) => Arc::new(LogCache::new(Arc::new(counted.clone()))),
+            None => Arc::clone(&store),
+        };
         Self {
             url,
             store,
+            log_store,
             counted,
             local,
             root,
@@ -91,13 +102,50 @@ impl LakeStorage {
         }
     }
 
-    /// Counts what a killed run would leave in a store, until it is settled.
-    pub(crate) fn begins(&self) -> Option<Unsettled> {
-        self.lease.get().map(Lease::begins)
+    /// Where a new file of a name of its own is uploaded to. One of at most `single_bytes` takes one request.
+    pub(crate) fn upload_to(&self, path: Path, single_bytes: usize) -> UploadTarget {
+        let is_remote = self.root.is_none();
+        UploadTarget {
+            store: Arc::clone(&self.store),
+            path,
+            keeps_parts: is_remote,
+            single_bytes,
+            replaces: false,
+            unsettled: self.lease.get().map(Lease::begins_upload),
+            memory: is_remote.then(|| self.memory.clone()),
+        }
+    }
+
+    /// Aborts uploads that killed runs have left, and returns how many. The caller must hold the lock. They take room, and
+    /// harm nobody: a failure is a warning, and the next command that writes tries again.
+    pub(crate) async fn abort_uploads(&self) -> usize {
+        let unsettled = self.lease.get().map(Lease::begins_upload);
+        match self.uploads.abort().await {
+            Ok(aborted) => {
+                if let Some(unsettled) = unsettled {
+                    unsettled.settle();
+                }
+                aborted
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not look for uploads that killed runs left: the next command tries again");
+                0
+            }
+        }
+    }
+
+    /// Begins work that is carried to its end before the lease is released.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        match (self.lease.get(), Handle::try_current()) {
+            (Some(lease), _) => lease.background.spawn(work),
+            (None, Ok(runtime)) => drop(runtime.spawn(work)),
+            // Without a runtime, it is left to the next run.
+            (None, Err(_)) => {}
+        }
     }
 
     /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory. Two
-    /// parts of each open file are in memory.
+    /// parts of each open file are in memory, and more where the budget has room for them.
     pub(crate) fn part_bytes(&self) -> usize {
         if self.root.is_some() { 1 << 20 } else { (self.memory.limit() / PARTS_OF_BUDGET).clamp(5 << 20, 8 << 20) }
     }

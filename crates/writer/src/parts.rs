@@ -23,7 +23,6 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::transaction::{CONCURRENT_FILES, Committed, Transaction};
 use crate::merge::visible_files::VisibleFiles;
 use crate::parquet::writer::StagedDataFile;
-use crate::storage::abandoned_uploads::AbandonedUploads;
 use crate::storage::file_rights::FileRights;
 use crate::storage::location::Location;
 use crate::storage::paths;
@@ -182,7 +181,8 @@ fn location(lake: &LakeStorage, folder: &Path) -> Result<Location, Error> {
         return Location::parse(url.as_str(), local.rights(), &StoreOptions::default());
     }
     let store = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
-    Ok(Location { url, store, local: None, lock_kind: lake.lock_kind.clone(), uploads: AbandonedUploads::Unlisted })
+    let (lock_kind, uploads) = (lake.lock_kind.clone(), lake.uploads.below(folder));
+    Ok(Location { url, store, local: None, lock_kind, uploads })
 }
 
 /// Moves a file of a part to where the lake has it.

@@ -9,7 +9,7 @@
 -- columns:
 --   service: dataverse or graph
 --   conversation_id: for transcript or m365_transcript
---   user_id: whose session; null for Customer Service
+--   user_id: whose session; joins graph_user.user_id, where names are; null for Customer Service
 --   app: where it began; null for Customer Service
 --   started_at: time of the first message
 --   prompts: what a person asked

@@ -8,7 +8,7 @@
 --   week_start (weekday, monday): first day of the week, sunday or monday; Viva Insights begins on Monday
 -- columns:
 --   week_start: first day of the week
---   user_id: the person
+--   user_id: the person; joins graph_user.user_id, where names are
 --   has_license: 1 with a licence today, 0 without; null where that was not read
 --   department: the person's
 --   prompts: prompts in the week

@@ -14,7 +14,7 @@
 --   question: what was asked; null where neither a chat nor a prompt was kept
 --   answer: what Copilot answered; null where nothing was kept
 --   final_rating: up, down or cleared: the request's last rating
---   user_id: who rated
+--   user_id: who rated; joins systemuser.systemuserid, where names are
 --   request_key: what the rows of the request share
 --   transcript_id: the chat, for the query transcript
 --   for_table, for_id: the row that Copilot was used for

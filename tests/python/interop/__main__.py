@@ -71,12 +71,14 @@ class Report:
 
 def run_page(states, folder, target, report):
     """Runs the blocks of the page: over a folder, and against stores into which they extract."""
-    # Both stores have the same rows.
+    # All stores have the same rows.
     first, stored = states.lakes[0], states.lakes[-1]
     shutil.copytree(first.url, folder / "demo-lake")
     shutil.copy(states.configuration, folder / "copilot-lake.toml")
+    # Of the repository, whose folder the page calls it.
+    (folder / "tests").symlink_to(pathlib.Path(__file__).parents[2])
     groups = page.groups()
-    assert {"folder", "spark", "azure", "s3"} == set(groups), groups
+    assert {"folder", "spark", "azure", "s3", "gcs"} == set(groups), groups
     for group, blocks in groups.items():
         rows = (first if group in ("folder", "spark") else stored).expected("msdyn_copilotevent").num_rows
         reason = page.skipped(group)

@@ -1,4 +1,4 @@
-"""What the data model says of Parquet files, held against every file of a lake."""
+"""What the data model says of Parquet files, held against every file of a lake, and of checkpoints."""
 
 import datetime
 import pathlib
@@ -47,7 +47,22 @@ def wrong(lake, definitions):
             count += 1
             path = pathlib.Path(lake.url) / path
             found += [f"{path.name} of {name}: {each}" for each in of_file(path, definition, logged[path.name])]
+    found += of_checkpoints(pathlib.Path(lake.url))
     return found if count > 100 else [*found, f"only {count} files"]
+
+
+def of_checkpoints(folder):
+    """Every column is plain, without dictionaries, which some readers, such as Fabric, do not read there."""
+    paths = sorted(folder.glob("*/_delta_log/*.checkpoint*.parquet"))
+    for path in paths:
+        metadata = pq.read_metadata(path)
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            for column in map(group.column, range(group.num_columns)):
+                # The levels of nested columns are always RLE.
+                if column.has_dictionary_page or not {"PLAIN", "RLE"}.issuperset(column.encodings):
+                    yield f"{path.relative_to(folder)}: {column.path_in_schema}: {column.encodings}"
+    if not paths:
+        yield "no checkpoint"
 
 
 def statistics(lake, name):

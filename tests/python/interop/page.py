@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^<!-- interop: (\w+) -->\n```(sh|python)\n(.*?)^```$", re.M
 # A group that takes longer hangs.
 GROUP_SECONDS = 600
 # Where the page starts servers. Somebody may have started one there: another port serves.
-PORTS = re.compile(r"\b(10000|5000)\b")
+PORTS = re.compile(r"\b(10000|5000|4443)\b")
 
 
 def groups():
@@ -82,5 +82,5 @@ def run(command, folder, variables, output, errors):
 
 def skipped(group):
     """What this machine has not."""
-    needed = {"folder": "bash", "spark": "java", "azure": "node", "s3": "curl"}[group]
+    needed = {"folder": "bash", "spark": "java", "azure": "node", "s3": "curl", "gcs": "curl"}[group]
     return None if shutil.which(needed) else f"there is no `{needed}`"

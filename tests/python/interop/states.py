@@ -59,6 +59,17 @@ def optimize(lake):
     assert sum(removed > 1 for removed in replaced.values()) > 2 and ordered > 10, f"{replaced}, {ordered} were replaced"
 
 
+def drop_old_entries(lake):
+    """What is left of a log after a month: its last checkpoint and the entries since then."""
+    hints = list(pathlib.Path(lake.url).glob("*/_delta_log/_last_checkpoint"))
+    for hint in hints:
+        version = json.loads(hint.read_text())["version"]
+        for entry in hint.parent.glob("*.json"):
+            if int(entry.stem) < version:
+                entry.unlink()
+    assert len(hints) > 5, f"only {len(hints)} checkpoints"
+
+
 class States:
     """Builds the lakes, and says what was skipped and what differs between them."""
 
@@ -116,6 +127,7 @@ class States:
         before, after = (len(list(pathlib.Path(each.url).glob("**/*.parquet"))) for each in (lake, maintained))
         if after >= before:
             self.wrong.append(f"{maintained.name}: {after} files, {before} before")
+        drop_old_entries(maintained)
         return maintained
 
     def build_stored(self, stack, url, configuration):

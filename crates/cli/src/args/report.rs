@@ -12,7 +12,7 @@ use super::workers::WorkersArgs;
     the last 26 weeks. Every chart has its numbers as a table, and names the query that they are from."
 )]
 pub(crate) struct ReportArgs {
-    /// Write the page to this file.
+    /// Write the page to this file: a path, or a URL such as `s3://bucket/report.html`.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub(crate) output: PathBuf,
     /// Quote the latest thumbs-down: what people wrote, had asked and were answered.

@@ -151,7 +151,7 @@ async fn first_run(dir: &str) -> Option<Instant> {
 
     // A lake that cannot be read is repaired by the run, which says what it does.
     let lake = Lake::open(dir, LakeOptions::default()).await.ok()?;
-    let session = copilot_lake_query::Session::open(&lake, &std::collections::BTreeMap::new()).await.ok()?;
+    let session = copilot_lake_query::Session::open(&lake, &std::collections::BTreeMap::new(), &[]).await.ok()?;
     let (_, batches) = session.sql("SELECT min(started_at) FROM extraction_run").await.ok()?;
     let times = batches.first()?.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
     times.iter().next().flatten().map(Instant)
@@ -191,14 +191,16 @@ ORDER BY week_start DESC, responses DESC, scenario_label";
 async fn show(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use crate::args::Format;
     use crate::commands::engine::Engine;
-    use crate::output::result::{ResultOptions, ResultTarget};
+    use crate::output::output_target::OutputTarget;
+    use crate::output::result::ResultOptions;
 
     console.info("feedback rates of the five busiest scenarios, last four whole weeks");
     let options = ResultOptions { format: Some(Format::Table), ..ResultOptions::default() };
     let (engine, params) = (Engine::default(), std::collections::BTreeMap::new());
-    crate::commands::query::print((&engine, lake, &params), RATES, ResultTarget::Stdout, options).await?;
+    crate::commands::query::print((&engine, lake, &params), RATES, OutputTarget::Stdout, options).await?;
     let page = Path::new(dir).join("report.html");
-    crate::commands::report::write((&engine, lake), &page, true, options.rights, moment::now()).await?;
+    let target = OutputTarget::File(page.clone());
+    crate::commands::report::write((&engine, lake), target, true, options.rights, moment::now()).await?;
     console.info("");
     console.info(&format!("a page to look at: {}", page.display()));
     Ok(())

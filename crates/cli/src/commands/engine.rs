@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use copilot_lake_query::{Error, Session};
+use copilot_lake_pipeline::current_views;
+use copilot_lake_query::{Error, Session, view_definition};
+use copilot_lake_tables::Table;
 use copilot_lake_writer::Lake;
 
 use crate::args::WorkersArgs;
@@ -35,9 +37,16 @@ impl Engine {
         Ok(Self::default())
     }
 
-    /// A session over the lake as it is now.
-    pub(crate) async fn open(&self, lake: &Lake, params: &BTreeMap<String, String>) -> Result<Session, Error> {
-        let session = Session::open(lake, params).await?;
+    /// A session over the lake as it is now. Of these materialized views, which its queries may read, it reads the stored
+    /// rows where they are current.
+    pub(crate) async fn open(
+        &self,
+        lake: &Lake,
+        params: &BTreeMap<String, String>,
+        views: &[&'static Table],
+    ) -> Result<Session, Error> {
+        let current = current_views(lake, views, view_definition).await;
+        let session = Session::open(lake, params, &current).await?;
         #[cfg(feature = "workers")]
         if let Some(workers) = &self.workers {
             return session.on(workers);
@@ -45,10 +54,20 @@ impl Engine {
         Ok(session)
     }
 
-    /// Warns of workers whose work others did.
+    /// Warns of workers whose work others did, and of queries that this process computed.
     pub(crate) fn warn_of_failures(&self, console: &Console) {
         for failure in self.failures() {
             console.warning(&format!("{failure}; the others did its work"));
+        }
+        let unsupported = self.unsupported();
+        match unsupported.len() {
+            0 => {}
+            1 => console.warning("the workers cannot compute the plan of the query; this process did it"),
+            queries => console
+                .warning(&format!("the workers cannot compute the plans of {queries} queries; this process did it")),
+        }
+        for reason in unsupported {
+            console.debug(&reason);
         }
     }
 
@@ -56,6 +75,14 @@ impl Engine {
         #[cfg(feature = "workers")]
         if let Some(workers) = &self.workers {
             return workers.failures();
+        }
+        Vec::new()
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        #[cfg(feature = "workers")]
+        if let Some(workers) = &self.workers {
+            return workers.unsupported();
         }
         Vec::new()
     }

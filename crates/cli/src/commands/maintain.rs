@@ -10,9 +10,9 @@ use crate::args::{GlobalArgs, MaintainArgs};
 use crate::commands::lake;
 use crate::config::{Config, moment, secrecy};
 use crate::exit;
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::output::console::{Console, Level};
-use crate::output::maintenance::{last_line, line, shard_line, summary};
+use crate::output::maintenance::{last_line, line, shard_line, summary, upload_line};
 use crate::output::remedy::advice;
 use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
@@ -28,13 +28,13 @@ pub(crate) async fn run_maintain(args: &MaintainArgs, global: GlobalArgs, consol
         Err(error) => (None, Some(exit::problem(&error))),
     };
     if let Some(report) = &report {
-        let (of_shards, text) = (shard_line(report), last_line(report));
+        let rest = shard_line(report).into_iter().chain(upload_line(report)).chain([last_line(report)]);
         if report.dry_run {
-            let lines = report.tables.iter().map(|table| line(table, true)).chain(of_shards).chain([text]);
+            let lines = report.tables.iter().map(|table| line(table, true)).chain(rest);
             let lines: String = lines.map(|line| format!("{line}\n")).collect();
             std::io::stdout().lock().write_all(lines.as_bytes())?;
         } else if !console.is_json() {
-            of_shards.into_iter().chain([text]).for_each(|line| console.info(&line));
+            rest.for_each(|line| console.info(&line));
         }
     }
     if let Some(problem) = &problem {
@@ -80,10 +80,9 @@ fn tables(names: &[String]) -> Result<Vec<&'static Table>> {
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in names {
         let Some(found) = table(name) else {
-            let near = nearest(name, TABLES.iter().map(|table| table.name)).unwrap_or_default();
-            return Err(usage(format!("no table{}", secrecy::quoted(name)))
-                .hint(format!("the nearest is `{near}`; `copilot-lake tables` lists them all"))
-                .into());
+            let known = TABLES.iter().map(|table| table.name);
+            let hint = hint("table", name, known, || "`copilot-lake tables` lists them all".to_owned());
+            return Err(usage(format!("no table{}", secrecy::quoted(name))).hint(hint).into());
         };
         if !tables.iter().any(|table| table.name == found.name) {
             tables.push(found);

@@ -19,6 +19,8 @@ pub(crate) mod maintain;
 #[cfg(feature = "query")]
 mod outdated;
 #[cfg(feature = "query")]
+mod output_flag;
+#[cfg(feature = "query")]
 mod parameters;
 pub(crate) mod plan;
 #[cfg(feature = "query")]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use copilot_lake_query::{Parameter, Shipped, TextParameters};
 
 use crate::config::secrecy;
-use crate::nearest::{is_near, nearest};
+use crate::nearest::hint;
 use crate::problem::{Problem, usage};
 
 /// The parameters that a query takes.
@@ -56,14 +56,12 @@ impl<'a> Taken<'a> {
     fn unknown(&self, name: &str) -> Problem {
         let mut known: Vec<_> = self.typed.iter().map(|parameter| parameter.name).collect();
         known.extend(&self.variables);
-        let near = nearest(name, known.iter().copied()).filter(|near| is_near(name, near));
-        let hint = match near {
-            Some(near) => format!("the nearest is `{near}`"),
-            None if known.is_empty() => "it takes none".to_owned(),
-            None => {
+        let hint = hint("parameter", name, known.iter().copied(), || match known.as_slice() {
+            [] => "it takes none".to_owned(),
+            known => {
                 format!("it takes {}", known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "))
             }
-        };
+        });
         usage(format!("the query takes no parameter{}", secrecy::quoted(name))).hint(hint)
     }
 }
@@ -124,8 +122,11 @@ mod tests {
         let text = "select * from m365_unused_licences where id > getvariable('least')";
         let taken = Taken::by_text(text);
         let unknown = |name: &str| format!("the query takes no parameter `{name}`");
-        assert_eq!(refused(&taken, "idle_day=7"), (unknown("idle_day"), "the nearest is `idle_days`".to_owned()));
-        assert_eq!(refused(&taken, "leest=7"), (unknown("leest"), "the nearest is `least`".to_owned()));
+        assert_eq!(
+            refused(&taken, "idle_day=7"),
+            (unknown("idle_day"), "the nearest parameter is `idle_days`".to_owned())
+        );
+        assert_eq!(refused(&taken, "leest=7"), (unknown("leest"), "the nearest parameter is `least`".to_owned()));
         assert_eq!(refused(&taken, "q=7"), (unknown("q"), "it takes `tz`, `idle_days`, `least`".to_owned()));
         assert!(accepts(&taken, "idle_days=7") && accepts(&taken, "least=x") && !accepts(&taken, "idle_days=x"));
         assert_eq!(refused(&Taken::by_text("select 1"), "x=7"), (unknown("x"), "it takes none".to_owned()));

@@ -2,34 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Shipped, VIEWS, duckdb_views};
-use copilot_lake_writer::{Error, Lake, READ_ATTEMPTS, StoredFile, shown_location};
+use copilot_lake_query::{
+    DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views, materialized_views_in,
+};
+use copilot_lake_writer::{Lake, READ_ATTEMPTS};
 use futures::TryStreamExt;
-use url::Url;
 
 use crate::args::{GlobalArgs, QueryArgs};
 use crate::commands::engine::Engine;
 use crate::commands::lake;
 use crate::commands::outdated::expect_outdated;
+use crate::commands::output_flag::output_target;
 use crate::commands::parameters::Taken;
 use crate::commands::tables::names;
 use crate::config::{Config, secrecy, settings, text_file};
 use crate::duckdb_form::DuckdbForm;
 use crate::environment;
-use crate::nearest::{is_near, nearest};
+use crate::nearest::hint;
 use crate::output::console::Console;
+use crate::output::output_target::OutputTarget;
 use crate::output::printable::cleaned;
-use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
-use crate::output::table::aligned;
+use crate::output::result::{ResultOptions, ResultWriter};
+use crate::output::table::aligned_within;
 use crate::problem::{ExitCode, Problem, usage};
 
 /// Runs `query`.
 pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     if args.list {
-        return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
+        return Ok(std::io::stdout().lock().write_all(list(environment::terminal_columns()).as_bytes())?);
     }
     if let Some(name) = &args.show {
         let shipped = VIEWS.iter().find(|view| view.name == name);
@@ -41,7 +43,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     let taken = question.shipped.map_or_else(|| Taken::by_text(&question.sql), Taken::by_query);
     let params = taken.read(&args.param)?;
     let config = Config::from_flags(global)?;
-    let target = args.output.map_or(Ok(ResultTarget::Stdout), |output| target(output, &config))?;
+    let target = args.output.map_or(Ok(OutputTarget::Stdout), |output| output_target(output, &config))?;
     let lake = lake::existing(&config).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
@@ -53,13 +55,14 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     }
     let engine = Engine::connect(&args.workers, &config, &lake).await?;
     if args.explain {
-        let text = engine.open(&lake, &params).await?.explain(&question.sql).await?;
+        let session = session_of((&engine, &lake, &params), &question.sql).await?;
+        let text = session.explain(&question.sql).await?;
         engine.warn_of_failures(console);
         let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }
     let started = std::time::Instant::now();
-    let is_seen = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+    let is_seen = matches!(target, OutputTarget::Stdout) && environment::stdout_is_terminal();
     let rights = settings::file_rights(&config);
     let newest_first = question.shipped.is_some();
     let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights, newest_first };
@@ -76,7 +79,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
 pub(crate) async fn print(
     (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
     sql: &str,
-    target: ResultTarget,
+    target: OutputTarget,
     options: ResultOptions,
 ) -> Result<usize> {
     let mut rows = result_of((engine, lake, params), sql).await?;
@@ -111,11 +114,13 @@ pub(crate) async fn print(
     }
 }
 
-async fn result_of(
-    (engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>),
-    sql: &str,
-) -> Result<ResultRows> {
-    Ok(engine.open(lake, params).await?.rows(sql).await?)
+/// A session for a text.
+async fn session_of((engine, lake, params): (&Engine, &Lake, &BTreeMap<String, String>), sql: &str) -> Result<Session> {
+    Ok(engine.open(lake, params, &materialized_views_in(sql)).await?)
+}
+
+async fn result_of(of: (&Engine, &Lake, &BTreeMap<String, String>), sql: &str) -> Result<ResultRows> {
+    Ok(session_of(of, sql).await?.rows(sql).await?)
 }
 
 async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritten): (&mut usize, &str)) -> Result<()> {
@@ -126,27 +131,6 @@ async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritt
         }
     }
     Ok(())
-}
-
-/// Where `--output` leads: a path, or the URL of a store.
-fn target(output: PathBuf, config: &Config) -> Result<ResultTarget> {
-    let Some(url) = output.to_str().filter(|text| text.contains("://")) else {
-        return Ok(ResultTarget::File(output));
-    };
-    if let Some(path) =
-        Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok())
-    {
-        return Ok(ResultTarget::File(path));
-    }
-    let (lake, _) = settings::lake(config)?;
-    let options = settings::stores(config, std::iter::once(url))?.for_url(&lake, url);
-    match StoredFile::new(url, &options) {
-        Ok(file) => Ok(ResultTarget::Store(Box::new(file), shown_location(url))),
-        Err(Error::Unsupported { reason, .. }) => Err(usage(format!("cannot write `{}`: {reason}", shown_location(url)))
-            .hint("as in `s3://bucket/rates.csv` or `az://container/rates.csv`; `[lake.options]` and the environment say how the store is reached")
-            .into()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The query to run.
@@ -186,16 +170,17 @@ fn named(name: &str) -> Result<&'static Shipped> {
         let hint = format!("as in `copilot-lake query --sql \"from {name} limit 10\"`");
         return Err(usage(format!("`{name}` is a {kind}, not a query: select from it")).hint(hint).into());
     }
-    let near = nearest(name, QUERIES.iter().map(|query| query.name)).filter(|near| is_near(name, near));
-    let hint = match near {
+    let hint = match name {
+        "-" => "SQL from standard input is read by `--sql -`".to_owned(),
         _ if name.contains(' ') => "SQL goes behind `--sql`".to_owned(),
-        Some(near) => format!("the nearest is `{near}`; `copilot-lake query --list` lists them all"),
-        None => "`copilot-lake query --list` lists them all".to_owned(),
+        _ => hint("query", name, QUERIES.iter().map(|query| query.name), || {
+            "`copilot-lake query --list` lists them all".to_owned()
+        }),
     };
     Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into())
 }
 
-fn list() -> String {
+fn list(terminal: Option<usize>) -> String {
     let lines = QUERIES.iter().map(|query| {
         let parameters = query.parameters();
         let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
@@ -204,6 +189,6 @@ fn list() -> String {
     let heading = ["QUERY", "WHAT", "PARAMETERS"].map(str::to_owned);
     format!(
         "{}\n`copilot-lake query --show QUERY` explains columns and parameters; each is a table too, as in --sql 'SELECT * FROM feedback_rates'\n",
-        aligned(std::iter::once(heading).chain(lines), &[])
+        aligned_within(std::iter::once(heading).chain(lines), terminal)
     )
 }

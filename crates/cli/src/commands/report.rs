@@ -1,20 +1,20 @@
 //! `report`: a page about the use of Copilot, in one file.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use copilot_lake_tables::Instant;
+use copilot_lake_tables::{Instant, views};
 use copilot_lake_writer::{FileRights, Lake, reread};
 
 use crate::args::{GlobalArgs, ReportArgs};
 use crate::commands::engine::Engine;
 use crate::commands::lake;
 use crate::commands::outdated::expect_outdated;
+use crate::commands::output_flag::output_target;
 use crate::config::{Config, moment, settings};
 use crate::environment;
 use crate::output::console::Console;
-use crate::output::output_file::{self, PendingName};
+use crate::output::output_target::OutputTarget;
 use crate::output::wording::bytes;
 use crate::report::{Figures, Period, page};
 
@@ -23,11 +23,13 @@ pub(crate) async fn run_report(args: ReportArgs, global: GlobalArgs, console: &C
     let started = std::time::Instant::now();
     let now = moment::written_at(environment::source_date_epoch().as_deref())?;
     let config = Config::from_flags(global)?;
+    let target = output_target(args.output, &config)?;
+    let shown = target.shown();
     let lake = lake::existing(&config).await?;
     let engine = Engine::connect(&args.workers, &config, &lake).await?;
-    let size = write((&engine, &lake), &args.output, args.with_text, settings::file_rights(&config), now).await?;
+    let size = write((&engine, &lake), target, args.with_text, settings::file_rights(&config), now).await?;
     engine.warn_of_failures(console);
-    console.info(&format!("wrote {} ({})", args.output.display(), bytes(size)));
+    console.info(&format!("wrote {shown} ({})", bytes(size)));
     console.debug(&format!("in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
@@ -35,21 +37,23 @@ pub(crate) async fn run_report(args: ReportArgs, global: GlobalArgs, console: &C
 /// Writes the page of a lake. Returns its size.
 pub(crate) async fn write(
     (engine, lake): (&Engine, &Lake),
-    path: &Path,
+    target: OutputTarget,
     with_text: bool,
     rights: FileRights,
     now: Instant,
 ) -> Result<u64> {
     // A file that cannot be written shows before the queries run.
-    let (mut file, name) = output_file::create(path, rights)?;
+    let unwritten = target.unwritten();
+    let (mut sink, completion) = target.begin(rights)?;
     let compute = || async {
         let period = Period::of_lake(lake, now).await?;
-        let session = engine.open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
+        let params = period.map(Period::parameters).unwrap_or_default();
+        let session = engine.open(lake, &params, &views().collect::<Vec<_>>()).await?;
         Ok::<_, anyhow::Error>(page(&Figures::of_lake(&session, with_text).await?, period, now))
     };
     let page = reread(compute, |error| expect_outdated(lake, error)).await?;
-    file.write_all(page.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
-    drop(file);
-    name.map_or(Ok(()), PendingName::give)?;
+    sink.write_all(page.as_bytes()).with_context(|| unwritten.clone())?;
+    drop(sink);
+    completion.finish().await.context(unwritten)?;
     Ok(page.len() as u64)
 }

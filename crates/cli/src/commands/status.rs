@@ -18,7 +18,8 @@ pub(crate) async fn run_status(args: &StatusArgs, global: GlobalArgs, console: &
     let started = std::time::Instant::now();
     let config = Config::from_flags(global)?;
     let lake = lake::existing(&config).await?;
-    let options = StatusOptions { payloads: settings::payloads(&config), views: view_maker(&config).is_some() };
+    let views = view_maker(&config).map(|maker| maker.definition());
+    let options = StatusOptions { payloads: settings::payloads(&config), views };
     let found = copilot_lake_pipeline::status(&lake, options, moment::now()).await?;
     let text = match args.format {
         StatusFormat::Table => status::text(&found),

@@ -13,7 +13,7 @@ pub(crate) fn view_maker(config: &Config) -> Option<ViewMaker> {
 #[cfg(feature = "query")]
 fn made_by_queries() -> Option<ViewMaker> {
     use copilot_lake_pipeline::{ViewBatch, ViewError, ViewPart};
-    use copilot_lake_query::{Error as QueryError, FreshBatch, FreshPart, fresh_parts};
+    use copilot_lake_query::{Error as QueryError, FreshBatch, FreshPart, fresh_parts, view_definition};
     use copilot_lake_writer::{Error as LakeError, Lake};
     use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
@@ -29,7 +29,7 @@ fn made_by_queries() -> Option<ViewMaker> {
         }
     }
 
-    Some(ViewMaker::new(|lake, view, changed| {
+    Some(ViewMaker::new(view_definition, |lake, view, changed| {
         let making = async move {
             let parts = match fresh_parts(&lake, view, &changed).await {
                 Ok(parts) => parts,

@@ -13,10 +13,10 @@ use crate::commands::lake;
 use crate::config::exposed_secrets::{exposed_file, exposed_secrets};
 use crate::config::{Config, text_file, workers};
 use crate::output::console::{Console, Level};
-use crate::problem::{Problem, usage};
+use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
 
-/// Runs `worker` until a signal ends it.
+/// Runs `worker` until a signal ends it. It is complete if every query that was under way then has ended.
 pub(crate) async fn run_worker(args: WorkerArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     let config = Config::from_flags(global)?;
     let (access, tls) = (workers::access(&config)?, certificate(&args)?);
@@ -52,10 +52,11 @@ pub(crate) async fn run_worker(args: WorkerArgs, global: GlobalArgs, console: &C
         () = signals::stop_requested() => drop(stop),
     }
     tokio::select! {
-        served = &mut serving => served?,
-        () = tokio::time::sleep(signals::GRACE) => console.warning("queries under way were given up"),
+        served = &mut serving => return Ok(served?),
+        () = tokio::time::sleep(signals::GRACE) => {}
+        () = signals::next_requested() => {}
     }
-    Ok(())
+    Err(Problem::new(ExitCode::Partial, "stopped by a signal; the queries under way were given up").into())
 }
 
 /// The certificate that the flags name.

@@ -24,14 +24,29 @@ fn others_fail_on_one_line() {
 #[cfg(feature = "query")]
 #[test]
 fn an_unknown_column_names_the_nearest_one_only() {
-    let not_found = |name: &str| {
+    let not_found = |name: &str, is_quoted| {
         let known = ["t.createdon", "t.modifiedon", "t.week_start"].map(str::to_owned).into();
-        problem(&copilot_lake_query::Error::ColumnNotFound { name: name.to_owned(), known }.into())
+        problem(&copilot_lake_query::Error::ColumnNotFound { name: name.to_owned(), known, is_quoted }.into())
     };
-    let problem = not_found("creatdon");
-    assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
-    assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
-    assert!(not_found("nope").hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
+    let problem = not_found("creatdon", false);
+    assert_eq!(problem.message, "the query cannot be run: no column creatdon");
+    assert_eq!(problem.hint.unwrap(), "the nearest column is `t.createdon`");
+    assert_eq!(not_found("CreatedOn", true).hint.unwrap(), "the nearest column is `t.createdon`");
+    assert!(not_found("nope", false).hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
+    assert!(not_found("nope", true).hint.unwrap().starts_with("texts stand in single quotes: 'nope'; "));
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn an_unknown_function_names_a_near_one_or_how_to_find_it() {
+    let not_found = |name: &str| {
+        let known = ["sin", "strftime", "string_split"].map(str::to_owned).into();
+        problem(&copilot_lake_query::Error::FunctionNotFound { name: name.to_owned(), known }.into())
+    };
+    let problem = not_found("strftme");
+    assert_eq!(problem.message, "the query cannot be run: no function strftme");
+    assert_eq!((problem.code, problem.hint.as_deref()), (ExitCode::Usage, Some("the nearest function is `strftime`")));
+    assert!(not_found("printf").hint.unwrap().contains("SHOW FUNCTIONS"));
 }
 
 #[cfg(feature = "query")]
@@ -57,8 +72,8 @@ fn failures_of_queries_have_the_advice_of_their_cause() {
 fn an_unknown_table_names_the_nearest_one() {
     let hint =
         |name: &str| problem(&copilot_lake_query::Error::TableNotFound { name: name.to_owned() }.into()).hint.unwrap();
-    assert!(hint("copilotevent").starts_with("the nearest table is `msdyn_copilotevent`; "));
-    assert!(hint("msdyn_copilotevents").starts_with("the nearest table is `msdyn_copilotevent`; "));
+    assert_eq!(hint("copilotevent"), "the nearest table is `msdyn_copilotevent`");
+    assert_eq!(hint("msdyn_copilotevents"), "the nearest table is `msdyn_copilotevent`");
     assert_eq!(hint("nonsense_of_mine"), "`copilot-lake tables` lists them all");
 }
 

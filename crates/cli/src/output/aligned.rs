@@ -8,14 +8,18 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use console::measure_text_width as width;
 
-use crate::output::cells::{Cells, names};
-use crate::output::wrapping::{Share, split_at_width, widest_part, widths, wrap};
+use crate::output::cells::{Cells, Times, names};
+use crate::output::column_widths::{Share, widths};
+use crate::output::wrapping::{split_at_width, widest_part, wrap};
 
 /// Rows that decide the widths of columns; later ones may be wider.
 const SAMPLE: usize = 1000;
 
 /// The least width of a column of texts that do not fit.
 const LEAST: usize = 12;
+
+/// Parts of a column's name that are wider than this are broken.
+const NAME_PART: usize = 24;
 
 /// Lines of a row on a terminal; a text that needs more ends with `…`.
 const LINES: usize = 8;
@@ -36,62 +40,59 @@ pub(crate) struct Aligned<W> {
     writer: W,
     names: Vec<String>,
     right: Vec<bool>,
-    /// Columns of the terminal, and the rows that it gets.
-    limit: Option<(usize, usize)>,
+    /// Columns of the terminal.
+    terminal: Option<usize>,
     /// The first rows, until the widths are known.
     sample: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
-    rows: usize,
     left_out: LeftOut,
 }
 
 /// What a terminal did not get.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct LeftOut {
-    rows: bool,
+    /// Whether a text was cut.
     texts: bool,
-    columns: bool,
+    /// The names of columns.
+    columns: Vec<String>,
 }
 
 impl LeftOut {
     /// How to get it.
-    fn footer(self) -> String {
-        let lines = [
-            (self.rows, "... and more: `--output FILE` gets every row"),
-            (
-                self.texts,
-                "... texts that end with `…` are longer: `--format record` shows all of them, `--output FILE` too",
-            ),
-            (self.columns, "... wider than the terminal: `--format record` has a line for each column"),
-        ];
-        lines.into_iter().filter(|(is_left_out, _)| *is_left_out).map(|(_, line)| format!("{line}\n")).collect()
+    fn footer(&self) -> String {
+        let mut lines = String::new();
+        if self.texts {
+            lines.push_str(
+                "... texts that end with `…` are longer: `--format record` shows all of them, `--output FILE` too\n",
+            );
+        }
+        if !self.columns.is_empty() {
+            let names = self.columns.join(", ");
+            lines.push_str(&format!("... no room for {names}: `--format record` has a line for each column\n"));
+        }
+        lines
     }
 }
 
 impl<W: Write> Aligned<W> {
-    /// Begins a table with these columns.
-    pub(crate) fn new(writer: W, schema: &SchemaRef, limit: Option<(usize, usize)>) -> Self {
+    /// Begins a table with these columns, for a terminal that is so wide, or for a file.
+    pub(crate) fn new(writer: W, schema: &SchemaRef, terminal: Option<usize>) -> Self {
         Self {
             writer,
             names: names(schema),
             right: schema.fields().iter().map(|field| field.data_type().is_numeric()).collect(),
-            limit,
+            terminal,
             sample: Vec::new(),
             widths: None,
-            rows: 0,
             left_out: LeftOut::default(),
         }
     }
 
-    /// Writes rows; `false` when the terminal has enough of them.
-    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let texts = Cells::new(batch)?;
+    /// Writes rows.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let times = if self.terminal.is_some() { Times::Seconds } else { Times::Exact };
+        let texts = Cells::new(batch, times)?;
         for row in 0..batch.num_rows() {
-            if self.limit.is_some_and(|limit| self.rows == limit.1) {
-                self.left_out.rows = true;
-                return Ok(false);
-            }
-            self.rows += 1;
             let cells = texts.row(row);
             if self.widths.is_some() {
                 self.row(&cells)?;
@@ -102,7 +103,7 @@ impl<W: Write> Aligned<W> {
                 }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Ends the table.
@@ -118,8 +119,8 @@ impl<W: Write> Aligned<W> {
             return Ok(());
         }
         let sample = std::mem::take(&mut self.sample);
-        let widths = match self.limit {
-            Some((columns, _)) => self.fitted(&sample, columns),
+        let widths = match self.terminal {
+            Some(columns) => self.fitted(&sample, columns),
             None => (0..self.names.len()).map(|at| self.padded(&sample, at)).collect(),
         };
         let names: Vec<_> = self.names.iter().zip(&widths).map(|(name, width)| wrap(name, *width)).collect();
@@ -137,13 +138,15 @@ impl<W: Write> Aligned<W> {
         Ok(())
     }
 
-    /// The widths at which a table of these rows fits a terminal, if there are any.
+    /// The widths at which a table of these rows fits a terminal, without the last columns if there is no room for them.
     fn fitted(&mut self, sample: &[Vec<String>], columns: usize) -> Vec<usize> {
-        let shares: Vec<_> = (0..self.names.len()).map(|at| self.share(sample, at)).collect();
-        let room = columns.saturating_sub(GAP.len() * shares.len().saturating_sub(1));
-        let widths = widths(&shares, room);
-        self.left_out.columns = widths.iter().sum::<usize>() > room;
-        widths
+        let mut shares: Vec<_> = (0..self.names.len()).map(|at| self.share(sample, at)).collect();
+        let room = |shares: &[Share]| columns.saturating_sub(GAP.len() * shares.len().saturating_sub(1));
+        while shares.len() > 1 && shares.iter().map(|share| share.least).sum::<usize>() > room(&shares) {
+            shares.pop();
+        }
+        self.left_out.columns = self.names.split_off(shares.len());
+        widths(&shares, room(&shares))
     }
 
     fn share(&self, sample: &[Vec<String>], at: usize) -> Share {
@@ -160,7 +163,7 @@ impl<W: Write> Aligned<W> {
         let least = if self.right[at] { widest } else { widest.min(LEAST + hang) };
         Share {
             natural: widest.max(width(name)),
-            least: least.max(widest_part(name).min(LEAST)),
+            least: least.max(widest_part(name).min(NAME_PART)),
             content: content as f64 / f64::from(filled.max(1)),
         }
     }
@@ -172,7 +175,8 @@ impl<W: Write> Aligned<W> {
     }
 
     fn row(&mut self, cells: &[String]) -> Result<()> {
-        if self.limit.is_none() {
+        let cells = &cells[..self.names.len()];
+        if self.terminal.is_none() {
             let cells: Vec<_> = cells.iter().map(|cell| on_one_line(cell)).collect();
             return self.line(&cells);
         }
@@ -239,7 +243,7 @@ fn on_one_line(cell: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Decimal128Array, Float64Array, StringArray};
+    use arrow::array::{ArrayRef, Decimal128Array, Float64Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
 
@@ -253,13 +257,9 @@ mod tests {
         .unwrap()
     }
 
-    fn table(limit: Option<(usize, usize)>, times: usize) -> String {
-        let mut table = Aligned::new(Vec::new(), &batch().schema(), limit);
-        for _ in 0..times {
-            if !table.push(&batch()).unwrap() {
-                break;
-            }
-        }
+    fn table(rows: &RecordBatch, terminal: Option<usize>) -> String {
+        let mut table = Aligned::new(Vec::new(), &rows.schema(), terminal);
+        table.push(rows).unwrap();
         String::from_utf8(table.finish().unwrap()).unwrap()
     }
 
@@ -269,7 +269,7 @@ mod tests {
             "text                                 rate  sum\n日本 a ↵ b, and a long rest of it  0.6667  1.5\n{:>46}\n",
             "2"
         );
-        assert_eq!(table(None, 1), wanted);
+        assert_eq!(table(&batch(), None), wanted);
     }
 
     #[test]
@@ -279,9 +279,7 @@ mod tests {
             Arc::new(StringArray::from(vec!["\u{1b}[31mx\u{9b}y\u{202e}z\u{2069}"])) as ArrayRef,
         )])
         .unwrap();
-        let mut table = Aligned::new(Vec::new(), &rows.schema(), None);
-        table.push(&rows).unwrap();
-        assert_eq!(String::from_utf8(table.finish().unwrap()).unwrap(), "a b\n[31mx yz\n");
+        assert_eq!(table(&rows, None), "a b\n[31mx yz\n");
     }
 
     #[test]
@@ -291,9 +289,7 @@ mod tests {
             ("net_positive_rate", Arc::new(Float64Array::from(vec![0.5]))),
         ])
         .unwrap();
-        let mut table = Aligned::new(Vec::new(), &rates.schema(), Some((25, 10)));
-        table.push(&rates).unwrap();
-        let text = String::from_utf8(table.finish().unwrap()).unwrap();
+        let text = table(&rates, Some(25));
         let wanted = [("", "net_"), ("", "positive_"), ("label", "rate"), ("Ask a question", "0.5000")];
         let wanted: String = wanted.iter().map(|(label, rate)| format!("{label:<14}  {rate:>9}\n")).collect();
         assert_eq!(text, wanted);
@@ -301,8 +297,7 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_what_fits() {
-        let text = table(Some((30, 3)), 2);
-        let lines: Vec<_> = text.lines().collect();
+        let text = table(&batch(), Some(30));
         let row =
             |text: &str, rate: &str, sum: &str| format!("{text}{}  {rate:>6}  {sum:>3}", " ".repeat(17 - width(text)));
         let wanted = [
@@ -312,10 +307,42 @@ mod tests {
             " rest of it".to_owned(),
             row("", "", "2"),
         ];
-        assert_eq!(lines[..5], wanted);
-        assert!(lines.iter().all(|line| line.starts_with("...") || width(line) <= 30), "{text}");
-        assert_eq!(lines.len(), 9);
-        assert!(lines[8].starts_with("... and more"));
+        assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn times_are_cut_to_seconds_on_a_terminal_only() {
+        let times = TimestampMicrosecondArray::from(vec![1_500_000]);
+        let rows = RecordBatch::try_from_iter([
+            ("utc", Arc::new(times.clone().with_timezone("UTC")) as ArrayRef),
+            ("zone", Arc::new(times.clone().with_timezone("+02:00"))),
+            ("local", Arc::new(times)),
+        ])
+        .unwrap();
+        let cells = |terminal| {
+            let text = table(&rows, terminal);
+            text.lines().last().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(cells(Some(80)), ["1970-01-01T00:00:01Z", "1970-01-01T02:00:01+02:00", "1970-01-01T00:00:01"]);
+        assert_eq!(cells(None)[0], "1970-01-01T00:00:01.500Z");
+    }
+
+    #[test]
+    fn columns_without_room_are_left_out_from_the_right_and_named() {
+        let rate = || Arc::new(Float64Array::from(vec![0.5])) as ArrayRef;
+        let rows = RecordBatch::try_from_iter([
+            ("label", Arc::new(StringArray::from(vec!["Ask a question"])) as ArrayRef),
+            ("interactions_conversation", rate()),
+            ("net_positive_rate", rate()),
+            ("n", rate()),
+        ])
+        .unwrap();
+        // The name of the second column is broken where it has an underscore, though its cells are narrower.
+        let text = table(&rows, Some(30));
+        let wanted = [("", "interactions_"), ("label", "conversation"), ("Ask a question", "0.5000")];
+        let wanted: String = wanted.iter().map(|(label, rate)| format!("{label:<14}  {rate:>14}\n")).collect();
+        let footer = "... no room for net_positive_rate, n: `--format record` has a line for each column\n";
+        assert_eq!(text, wanted + footer);
     }
 
     /// A conversation, as a person reads it.
@@ -334,31 +361,25 @@ mod tests {
         .unwrap()
     }
 
-    fn shown(limit: Option<(usize, usize)>) -> String {
-        let mut table = Aligned::new(Vec::new(), &conversation().schema(), limit);
-        table.push(&conversation()).unwrap();
-        String::from_utf8(table.finish().unwrap()).unwrap()
-    }
-
     #[test]
     fn on_a_terminal_ids_give_way_to_texts_and_nothing_short_is_cut() {
-        let text = shown(Some((100, 10)));
-        let table: Vec<_> = text.lines().filter(|line| !line.starts_with("...")).collect();
-        assert!(table.iter().all(|line| width(line) <= 100), "{text}");
+        let text = table(&conversation(), Some(100));
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("...")).collect();
+        assert!(lines.iter().all(|line| width(line) <= 100), "{text}");
         // The message has the room that ids and short texts leave.
         assert!(text.contains("It left the house today. It left the"), "{text}");
-        assert!(table.iter().any(|line| line.starts_with("6f9619ff-")), "{text}");
-        assert!(table.iter().any(|line| line.starts_with(" 00c04fc964ff")), "{text}");
+        assert!(lines.iter().any(|line| line.starts_with("6f9619ff-")), "{text}");
+        assert!(lines.iter().any(|line| line.starts_with(" 00c04fc964ff")), "{text}");
         assert!(text.contains("KB-20401") && text.contains("KB-20421"), "{text}");
         // A heading of two lines, a row of the lines of its id, and a long one.
-        assert_eq!(table.len(), 2 + 4 + LINES, "{text}");
+        assert_eq!(lines.len(), 2 + 4 + LINES, "{text}");
         assert_eq!(text.matches('…').count(), 2, "{text}");
         assert!(text.ends_with("`--format record` shows all of them, `--output FILE` too\n"), "{text}");
     }
 
     #[test]
     fn without_a_terminal_a_long_text_pads_no_other_row() {
-        let text = shown(None);
+        let text = table(&conversation(), None);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[..2].iter().all(|line| width(line) < 200), "{text}");
@@ -367,11 +388,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wider_than_any_terminal_is_said() {
-        let text = shown(Some((40, 10)));
-        assert!(
-            text.ends_with("... wider than the terminal: `--format record` has a line for each column\n"),
-            "{text}"
-        );
+    fn every_line_fits_a_narrow_terminal() {
+        for columns in [14, 20, 40, 60] {
+            let text = table(&conversation(), Some(columns));
+            assert!(text.lines().all(|line| line.starts_with("...") || width(line) <= columns), "{columns}: {text}");
+            assert!(text.contains("\n... no room for "), "{columns}: {text}");
+        }
     }
 }

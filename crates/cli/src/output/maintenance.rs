@@ -46,10 +46,17 @@ pub(crate) fn shard_line(report: &MaintenanceReport) -> Option<String> {
     (report.shard_files_deleted > 0).then(line)
 }
 
+/// A line about uploads of runs that were killed; `None` if there were none.
+pub(crate) fn upload_line(report: &MaintenanceReport) -> Option<String> {
+    let line = || format!("killed runs: {} aborted", counted(report.uploads_aborted as u64, "unfinished upload"));
+    (report.uploads_aborted > 0).then(line)
+}
+
 /// The last line.
 pub(crate) fn last_line(report: &MaintenanceReport) -> String {
     let took = seconds(report.seconds);
-    match (report.tables.is_empty() && report.shard_files_deleted == 0, report.dry_run) {
+    let is_nothing = report.tables.is_empty() && report.shard_files_deleted == 0 && report.uploads_aborted == 0;
+    match (is_nothing, report.dry_run) {
         (true, _) if report.stopped_tables.is_empty() && !report.stopped => {
             format!("nothing to do, found out in {took}")
         }
@@ -115,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_shards_left_is_said() {
-        let report = |files| MaintenanceReport {
+    fn what_killed_shards_and_runs_left_is_said() {
+        let report = |files, uploads| MaintenanceReport {
             run_id: None,
             dry_run: false,
             outcome: RunOutcome::Complete,
@@ -126,10 +133,12 @@ mod tests {
             tables: vec![],
             shard_files_deleted: files,
             shard_bytes_deleted: 7,
+            uploads_aborted: uploads,
         };
-        assert_eq!(shard_line(&report(2)).unwrap(), "killed shards: 2 files (7 bytes) deleted");
-        assert_eq!(shard_line(&report(0)), None);
-        assert!(last_line(&report(2)).starts_with("complete in "));
-        assert!(last_line(&report(0)).starts_with("nothing to do"));
+        assert_eq!(shard_line(&report(2, 0)).unwrap(), "killed shards: 2 files (7 bytes) deleted");
+        assert_eq!(upload_line(&report(0, 1)).unwrap(), "killed runs: 1 unfinished upload aborted");
+        assert_eq!((shard_line(&report(0, 1)), upload_line(&report(2, 0))), (None, None));
+        assert!([(2, 0), (0, 1)].iter().all(|of| last_line(&report(of.0, of.1)).starts_with("complete in ")));
+        assert!(last_line(&report(0, 0)).starts_with("nothing to do"));
     }
 }

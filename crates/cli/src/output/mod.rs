@@ -6,6 +6,8 @@
 mod aligned;
 #[cfg(feature = "query")]
 mod cells;
+#[cfg(feature = "query")]
+mod column_widths;
 pub(crate) mod console;
 #[cfg(feature = "query")]
 mod csv_texts;
@@ -15,7 +17,9 @@ pub(crate) mod maintenance;
 #[cfg(feature = "query")]
 mod newest_weeks;
 #[cfg(feature = "query")]
-pub(crate) mod output_file;
+mod output_file;
+#[cfg(feature = "query")]
+pub(crate) mod output_target;
 pub(crate) mod printable;
 pub(crate) mod progress;
 #[cfg(feature = "query")]
@@ -23,11 +27,12 @@ mod records;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
+#[cfg(feature = "query")]
+mod shown_rows;
 pub(crate) mod status;
 #[cfg(feature = "query")]
 mod store_output;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod wording;
-#[cfg(feature = "query")]
 mod wrapping;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::output::cells::{Cells, names};
+use crate::output::cells::{Cells, Times, names};
 use crate::output::wrapping::wrap;
 
 /// What stands before the further lines of a text, so that none looks like a column.
@@ -16,47 +16,39 @@ const HANG: &str = "  ";
 pub(crate) struct Records<W> {
     writer: W,
     names: Vec<String>,
-    /// Columns of the terminal, and the rows that it gets.
-    limit: Option<(usize, usize)>,
+    /// Columns of the terminal.
+    columns: Option<usize>,
     rows: usize,
-    is_cut: bool,
 }
 
 impl<W: Write> Records<W> {
     /// Begins records with these columns.
-    pub(crate) fn new(writer: W, schema: &SchemaRef, limit: Option<(usize, usize)>) -> Self {
-        Self { writer, names: names(schema), limit, rows: 0, is_cut: false }
+    pub(crate) fn new(writer: W, schema: &SchemaRef, columns: Option<usize>) -> Self {
+        Self { writer, names: names(schema), columns, rows: 0 }
     }
 
-    /// Writes rows; `false` when the terminal has enough of them.
-    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let texts = Cells::new(batch)?;
+    /// Writes rows.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let texts = Cells::new(batch, Times::Exact)?;
         for row in 0..batch.num_rows() {
-            if self.limit.is_some_and(|limit| self.rows == limit.1) {
-                self.is_cut = true;
-                return Ok(false);
-            }
             if self.rows > 0 {
                 writeln!(self.writer)?;
             }
             self.rows += 1;
             for (name, text) in self.names.iter().zip(texts.row(row)) {
-                let columns = self.limit.map_or(usize::MAX, |(columns, _)| columns.saturating_sub(HANG.len()));
+                let columns = self.columns.map_or(usize::MAX, |columns| columns.saturating_sub(HANG.len()));
                 for (at, line) in wrap(&format!("{name}: {text}"), columns).iter().enumerate() {
                     let hang = if at == 0 { "" } else { HANG };
                     writeln!(self.writer, "{}", format!("{hang}{line}").trim_end())?;
                 }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Ends the records.
-    pub(crate) fn finish(mut self) -> Result<W> {
-        if self.is_cut {
-            writeln!(self.writer, "\n... and more: `--output FILE` gets every row")?;
-        }
-        Ok(self.writer)
+    pub(crate) fn finish(self) -> W {
+        self.writer
     }
 }
 
@@ -68,16 +60,16 @@ mod tests {
 
     use super::*;
 
-    fn shown(limit: Option<(usize, usize)>) -> String {
+    fn shown(columns: Option<usize>) -> String {
         let messages = StringArray::from(vec![Some("Hello,\r\n\r\nid: forged\u{1b}[31m and more"), None]);
         let rows = RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
             ("message", Arc::new(messages)),
         ])
         .unwrap();
-        let mut records = Records::new(Vec::new(), &rows.schema(), limit);
+        let mut records = Records::new(Vec::new(), &rows.schema(), columns);
         records.push(&rows).unwrap();
-        String::from_utf8(records.finish().unwrap()).unwrap()
+        String::from_utf8(records.finish()).unwrap()
     }
 
     #[test]
@@ -87,9 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_what_fits() {
-        let wanted =
-            "id: 1\nmessage: Hello,\n\n  id: forged [31m\n  and more\n\n... and more: `--output FILE` gets every row\n";
-        assert_eq!(shown(Some((20, 1))), wanted);
+    fn lines_fit_a_terminal() {
+        let wanted = "id: 1\nmessage: Hello,\n\n  id: forged [31m\n  and more\n\nid: 2\nmessage:\n";
+        assert_eq!(shown(Some(20)), wanted);
     }
 }

@@ -1,13 +1,13 @@
 //! Query results on stdout, in a file or in a store: aligned columns, records, CSV, JSON lines or Parquet, batch by batch.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::LineDelimited;
-use copilot_lake_writer::{FileRights, StoredFile};
+use copilot_lake_writer::FileRights;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -18,34 +18,10 @@ use crate::output::aligned::Aligned;
 use crate::output::csv_texts::CsvTexts;
 use crate::output::json_escapes::JsonEscapes;
 use crate::output::newest_weeks::NewestWeeks;
-use crate::output::output_file::{self, PendingName};
+use crate::output::output_target::{OutputCompletion, OutputTarget};
 use crate::output::records::Records;
-use crate::output::store_output::StoreOutput;
+use crate::output::shown_rows::ShownRows;
 use crate::problem::usage;
-
-/// Rows that are shown on a terminal; a file gets all of them.
-const TERMINAL_ROWS: usize = 500;
-
-/// Where a result goes.
-pub(crate) enum ResultTarget {
-    /// The standard output.
-    Stdout,
-    /// A file, which gets its name once the result is complete.
-    File(PathBuf),
-    /// A file in a store, and its URL as it is shown.
-    Store(Box<StoredFile>, String),
-}
-
-impl ResultTarget {
-    /// What failed when a result cannot be written there.
-    pub(crate) fn unwritten(&self) -> String {
-        match self {
-            Self::File(path) => format!("cannot write `{}`", path.display()),
-            Self::Store(_, url) => format!("cannot write `{url}`"),
-            Self::Stdout => "cannot write the result".to_owned(),
-        }
-    }
-}
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,15 +39,9 @@ pub(crate) struct ResultOptions {
 /// A result that is being written.
 pub(crate) struct ResultWriter {
     writer: FormatWriter,
-    completion: Completion,
-}
-
-/// What completes a result once it is written.
-enum Completion {
-    /// Nothing: it was seen as it was written.
-    Seen,
-    Name(PendingName),
-    Store(Box<StoreOutput>),
+    /// On a terminal, which rows it gets; `None`: all of them.
+    shown: Option<ShownRows>,
+    completion: OutputCompletion,
 }
 
 enum FormatWriter {
@@ -87,13 +57,14 @@ type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
 impl ResultWriter {
     /// Begins a result with these columns.
-    pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
-        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+    pub(crate) fn begin(target: OutputTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
+        let columns = environment::terminal_columns().filter(|_| matches!(target, OutputTarget::Stdout));
+        let terminal = columns.is_some();
         let format = match (options.format, &target) {
             (Some(format), _) => format,
-            (None, ResultTarget::Stdout) => Format::Table,
-            (None, ResultTarget::File(path)) => of_extension(path)?,
-            (None, ResultTarget::Store(_, url)) => of_extension(Path::new(url))?,
+            (None, OutputTarget::Stdout) => Format::Table,
+            (None, OutputTarget::File(path)) => of_extension(path)?,
+            (None, OutputTarget::Store(_, url)) => of_extension(Path::new(url))?,
         };
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
@@ -111,73 +82,66 @@ impl ResultWriter {
                 .into());
         }
         let unwritten = target.unwritten();
-        let (sink, completion): (Box<dyn Write + Send>, _) = match target {
-            ResultTarget::Stdout => (Box::new(std::io::stdout()), Completion::Seen),
-            ResultTarget::Store(file, _) => {
-                let (sink, output) = StoreOutput::new(*file);
-                (Box::new(sink), Completion::Store(Box::new(output)))
-            }
-            ResultTarget::File(path) => {
-                let (file, name) = output_file::create(&path, options.rights)?;
-                (Box::new(file), name.map_or(Completion::Seen, Completion::Name))
-            }
-        };
+        let (sink, completion) = target.begin(options.rights)?;
         let sink = BufWriter::with_capacity(1 << 16, sink);
-        let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
-        let writer = match format {
-            Format::Table if terminal && options.newest_first && NewestWeeks::<ResultSink>::fits(schema) => {
-                let limit = (environment::terminal_columns(), usize::MAX);
-                FormatWriter::NewestWeeks(NewestWeeks::new(Aligned::new(sink, schema, Some(limit))))
+        let week = NewestWeeks::<ResultSink>::week_column(schema).filter(|_| terminal && options.newest_first);
+        let writer = match (format, week) {
+            (Format::Table, Some(week)) => {
+                FormatWriter::NewestWeeks(NewestWeeks::new(Aligned::new(sink, schema, columns), week))
             }
-            Format::Table => FormatWriter::Aligned(Aligned::new(sink, schema, limit)),
-            Format::Record => FormatWriter::Records(Records::new(sink, schema, limit)),
-            Format::Csv => {
+            (Format::Table, None) => FormatWriter::Aligned(Aligned::new(sink, schema, columns)),
+            (Format::Record, _) => FormatWriter::Records(Records::new(sink, schema, columns)),
+            (Format::Csv, _) => {
                 let texts = CsvTexts { clean: terminal, defuse: options.csv_safe };
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is written even if there are no rows.
                 writer.write(&RecordBatch::new_empty(texts.schema(schema))).context(unwritten)?;
                 FormatWriter::Csv(Box::new(writer), texts)
             }
-            Format::Json => {
+            (Format::Json, _) => {
                 let json = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
                 FormatWriter::Json(json.build(JsonEscapes::new(sink)))
             }
-            Format::Parquet => {
+            (Format::Parquet, _) => {
                 let zstd = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(zstd).build();
                 FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
             }
         };
-        Ok(Self { writer, completion })
+        let is_cut = terminal && matches!(writer, FormatWriter::Aligned(_) | FormatWriter::Records(_));
+        Ok(Self { writer, shown: is_cut.then(ShownRows::default), completion })
     }
 
     /// Writes rows. Returns `false` if no more are wanted.
     pub(crate) async fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let wants_more = self.format(batch)?;
-        if let Completion::Store(output) = &mut self.completion {
-            output.send().await?;
-        }
+        let (rows, wants_more) = match &mut self.shown {
+            Some(shown) => (shown.take(batch.num_rows()), shown.wants_more()),
+            None => (batch.num_rows(), true),
+        };
+        self.format(&batch.slice(0, rows))?;
+        self.completion.send().await?;
         Ok(wants_more)
     }
 
-    fn format(&mut self, batch: &RecordBatch) -> Result<bool> {
+    fn format(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.writer {
-            FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::Aligned(writer) => writer.push(batch)?,
             FormatWriter::NewestWeeks(writer) => writer.push(batch),
-            FormatWriter::Records(writer) => return writer.push(batch),
+            FormatWriter::Records(writer) => writer.push(batch)?,
             FormatWriter::Csv(writer, texts) => writer.write(&texts.rows(batch)?)?,
             FormatWriter::Json(writer) => writer.write(batch)?,
             FormatWriter::Parquet(writer) => writer.write(batch)?,
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Completes the result; a file gets its final name.
     pub(crate) async fn finish(self) -> Result<()> {
+        let gap = if matches!(self.writer, FormatWriter::Records(_)) { "\n" } else { "" };
         let mut sink = match self.writer {
             FormatWriter::Aligned(writer) => writer.finish()?,
             FormatWriter::NewestWeeks(writer) => writer.finish()?,
-            FormatWriter::Records(writer) => writer.finish()?,
+            FormatWriter::Records(writer) => writer.finish(),
             FormatWriter::Csv(writer, _) => writer.into_inner(),
             FormatWriter::Json(mut writer) => {
                 writer.finish()?;
@@ -185,20 +149,17 @@ impl ResultWriter {
             }
             FormatWriter::Parquet(writer) => writer.into_inner()?,
         };
+        if let Some(footer) = self.shown.and_then(|shown| shown.footer()) {
+            write!(sink, "{gap}{footer}")?;
+        }
         sink.flush()?;
         drop(sink);
-        match self.completion {
-            Completion::Seen => Ok(()),
-            Completion::Name(name) => name.give(),
-            Completion::Store(output) => output.finish().await,
-        }
+        self.completion.finish().await
     }
 
     /// Leaves nothing of a result that cannot be completed.
     pub(crate) async fn discard(self) {
-        if let Completion::Store(output) = self.completion {
-            output.discard().await;
-        }
+        self.completion.discard().await;
     }
 }
 
@@ -246,7 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         let mut output =
-            ResultWriter::begin(ResultTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
+            ResultWriter::begin(OutputTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
         for batch in batches {
             assert!(now(output.push(batch)).unwrap());
         }
@@ -260,7 +221,7 @@ mod tests {
     fn an_unknown_extension_is_refused_and_a_failed_result_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let begin = |name: &str| {
-            let target = ResultTarget::File(dir.path().join(name));
+            let target = OutputTarget::File(dir.path().join(name));
             ResultWriter::begin(target, ResultOptions::default(), &batch().schema())
         };
         assert!(
@@ -283,7 +244,7 @@ mod tests {
         for (column, json) in [(Arc::new(list) as ArrayRef, "[1]"), (Arc::new(parts), "{\"count\":1}")] {
             let batch = RecordBatch::try_from_iter([("count", Arc::clone(&counts)), ("all", column)]).unwrap();
             let begin = |name: &str| {
-                let target = ResultTarget::File(dir.path().join(name));
+                let target = OutputTarget::File(dir.path().join(name));
                 ResultWriter::begin(target, ResultOptions::default(), &batch.schema())
             };
             let refused = begin("x.csv").err().unwrap();
@@ -326,7 +287,7 @@ mod tests {
         let path = dir.path().join("x");
         let text = |format, csv_safe| {
             let options = ResultOptions { format: Some(format), csv_safe, ..ResultOptions::default() };
-            let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch.schema())?;
+            let mut output = ResultWriter::begin(OutputTarget::File(path.clone()), options, &batch.schema())?;
             now(output.push(&batch))?;
             now(output.finish())?;
             Ok(std::fs::read_to_string(&path)?)
@@ -346,7 +307,7 @@ mod tests {
         let (path, victim) = (dir.path().join("x.csv"), dir.path().join("victim"));
         let write = |rights| {
             let options = ResultOptions { rights, ..ResultOptions::default() };
-            now(ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch().schema())?.finish())?;
+            now(ResultWriter::begin(OutputTarget::File(path.clone()), options, &batch().schema())?.finish())?;
             anyhow::Ok(std::fs::metadata(&path)?.permissions().mode() & 0o777)
         };
         assert_eq!(write(FileRights::Private).unwrap(), 0o600);

@@ -27,6 +27,8 @@ pub struct DecodedInteractions {
     pub rejects: Vec<(&'static Table, Reject)>,
     /// Interactions received, reported with the first revision.
     pub rows: u64,
+    /// Of them, those that have no row: they came before with the same content, or are not to be kept.
+    pub omitted: u64,
     /// Which versions of their rows these are.
     pub revision: Revision,
 }
@@ -72,6 +74,7 @@ pub struct Interactions {
     /// The revision that holds the latest version of each interaction, by a hash of its key.
     latest: HashMap<u64, usize>,
     rows: u64,
+    omitted: u64,
 }
 
 /// Rows, at most one version of each interaction.
@@ -156,7 +159,10 @@ impl Interactions {
             RowOccurrence::New(key) => (key, 0),
             // The earlier version may be in the lake, or in a revision before.
             RowOccurrence::Changed(key) => (key, self.latest.get(&key).map_or(1, |number| number + 1)),
-            RowOccurrence::Repeated | RowOccurrence::Filtered => return,
+            RowOccurrence::Repeated | RowOccurrence::Filtered => {
+                self.omitted += 1;
+                return;
+            }
         };
         self.latest.insert(hash, number);
         while self.revisions.len() <= number {
@@ -208,8 +214,8 @@ impl Interactions {
             revisions.push(RevisionRows::default());
         }
         let decoded = revisions.into_iter().enumerate().map(|(number, revision)| {
-            let rows = if number == 0 { self.rows } else { 0 };
-            Ok(DecodedInteractions { rows, ..revision.finish(extracted_at, number > 0)? })
+            let (rows, omitted) = if number == 0 { (self.rows, self.omitted) } else { (0, 0) };
+            Ok(DecodedInteractions { rows, omitted, ..revision.finish(extracted_at, number > 0)? })
         });
         decoded.collect()
     }

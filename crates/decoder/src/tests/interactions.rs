@@ -275,12 +275,14 @@ fn a_row_that_comes_again_is_taken_once_and_one_in_other_words_is_told() {
     let mut page = |rows: Value| page_of(&mut history, &rows, at);
     let first = page(json!([row("a", "x"), row("b", "x"), row("a", "x")]));
     assert_eq!((rows(&first, "ai_interaction").len(), first.rows, first.revision != Revision::First), (2, 3, false));
+    assert_eq!(first.omitted, 1);
     let second = page(json!([row("b", "x"), row("c", "x")]));
     assert_eq!((rows(&second, "ai_interaction").len(), second.rows, second.revision != Revision::First), (1, 2, false));
     let third = parts_of(&mut history, &[json!([row("b", "y")])], at);
     let rows =
         third.iter().map(|part| (rows(part, "ai_interaction").len(), part.rows, part.revision != Revision::First));
     assert_eq!(rows.collect::<Vec<_>>(), [(0, 1, false), (1, 0, true)]);
+    assert_eq!(third.iter().map(|part| part.omitted).sum::<u64>(), 0);
 }
 
 #[test]
@@ -319,6 +321,7 @@ fn what_was_read_without_a_filter_is_kept_within_the_window() {
     let mut ids: Vec<_> = rows(&decoded, "ai_interaction").iter().map(|row| row["interaction_id"].clone()).collect();
     ids.sort();
     assert_eq!(ids, ["first", "never"]);
+    assert_eq!((decoded.rows, decoded.omitted), (5, 3));
     assert_eq!(rows(&decoded, "ai_interaction_context").len(), 2);
     assert!(decoded.rejects.iter().all(|(_, reject)| !reject.record_key.contains("before")), "{:?}", decoded.rejects);
 }

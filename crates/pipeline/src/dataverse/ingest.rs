@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
 use copilot_lake_tables::{Instant, Labels, Table, Week};
-use copilot_lake_writer::{Changes, Error as LakeError, Lake, MergeMode};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::cpu;
@@ -18,6 +18,7 @@ use crate::dataverse::named_people::NamedPeople;
 use crate::ledger::rejects::Rejects;
 use crate::ledger::row_rejects::RowRejects;
 use crate::ledger::slice_row::SliceCounts;
+use crate::received::check_decoded;
 use crate::settings::Stop;
 use crate::slice_error::SliceError;
 
@@ -90,11 +91,8 @@ impl Ingest<'_> {
             counts.rejected += refused.len() as u64;
             unlabelled |= page.unlabelled;
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
-            let decoded: usize = page.batches.iter().map(|(_, batch)| batch.num_rows()).sum();
-            if decoded as u64 != page.rows {
-                let reason = format!("{} rows were received, and {decoded} decoded", page.rows);
-                return Err(LakeError::Interrupted { table: self.table.name, reason }.into());
-            }
+            let decoded = page.batches.iter().map(|(_, batch)| batch.num_rows() as u64).sum();
+            check_decoded(self.table, page.rows, decoded)?;
             let batches = page.batches.into_iter().map(|(week, batch)| Ok((week, self.wanted(batch)?)));
             let batches = batches.collect::<Result<Vec<_>, SliceError>>()?;
             rejects.push(&batches, refused, extracted_at).await?;

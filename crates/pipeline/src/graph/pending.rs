@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::RejectParents;
 use crate::ledger::slice_row::SliceCounts;
+use crate::received::check_decoded;
 use crate::replay::archive;
 use crate::replay::graph_archive::HistoryArchive;
 use crate::report::SliceStatus;
@@ -86,6 +87,11 @@ impl<'s> PendingHistories<'s> {
         let Bundle { decoded, extracted_at, throttled_seconds, raw, .. } = bundle;
         self.archive.push(self.run, raw, extracted_at).await?;
         let rows = decoded.iter().map(|part| part.rows).sum();
+        let omitted: u64 = decoded.iter().map(|part| part.omitted).sum();
+        let batches = decoded.iter().flat_map(|part| &part.batches);
+        let interactions = batches.filter(|(table, ..)| table.name == AI_INTERACTION.name);
+        let kept: u64 = interactions.map(|(_, _, batch)| batch.num_rows() as u64).sum();
+        check_decoded(&AI_INTERACTION, rows, kept + omitted)?;
         for part in decoded {
             match WriteStep::decide(&part.revision, &self.deferred_keys) {
                 WriteStep::Now => {

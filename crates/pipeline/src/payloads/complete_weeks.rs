@@ -64,9 +64,8 @@ impl CompleteWeeks {
         let mut found = Self::default();
         for table in tables {
             let rows = lake.week_fingerprints(table).await?;
-            let now = with_payloads(lake, &rows).await?;
-            let unchanged = now.into_iter().filter(|(week, now)| recorded.complete(table, *week) == Some(*now));
-            found.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
+            let known = rows.keys().filter_map(|week| Some((*week, recorded.complete(table, *week)?))).collect();
+            found.weeks.insert(table.name, unchanged(lake, table, &rows, &known).await?);
             found.rows.insert(table.name, rows);
         }
         Ok(found)
@@ -87,17 +86,23 @@ impl CompleteWeeks {
         at: Instant,
     ) -> Result<Vec<SliceRow>, Error> {
         let mut changed = Vec::new();
+        let nothing = WeekFingerprints::new();
         for &table in tables {
             let rows = lake.week_fingerprints(table).await?;
-            let seen = self.rows.get(table.name);
+            let seen = self.rows.get(table.name).unwrap_or(&nothing);
+            let others = rows.iter().filter(|(week, print)| seen.get(*week) != Some(*print)).map(|(week, _)| *week);
+            let others = others.collect::<BTreeSet<_>>();
+            let compacted = lake.fingerprints_across_compactions(table, &others).await?;
             for (week, print) in with_payloads(lake, &rows).await? {
-                let is_seen = seen.is_some_and(|seen| seen.get(&week) == rows.get(&week));
+                let is_seen = seen.get(&week).is_some_and(|seen| {
+                    rows.get(&week) == Some(seen) || compacted.get(&week).is_some_and(|prints| prints.contains(seen))
+                });
                 let is_complete = is_seen && !incomplete.contains(&(table.name, week));
                 let in_ledger = recorded.ledger.get(table.name).and_then(|weeks| weeks.get(&week)).copied().flatten();
                 if is_complete && in_ledger != Some(print) {
                     changed.push(row(table, week, Some(print), at));
-                } else if !is_complete && recorded.complete(table, week) == Some(print) {
-                    // Its rows are the same, and something of them is missing now.
+                } else if !is_complete && recorded.complete(table, week).is_some() {
+                    // Something of it is missing now, though its rows may be the same.
                     changed.push(row(table, week, None, at));
                 }
             }
@@ -117,12 +122,38 @@ fn row(table: &'static Table, week: Week, print: Option<u64>, at: Instant) -> Sl
     record_row(table, PAYLOADS, week, selection, 0, at)
 }
 
+/// Those of the known weeks whose rows and payloads are those that had the known fingerprint. Other tools may have compacted
+/// them since.
+async fn unchanged(
+    lake: &Lake,
+    table: &'static Table,
+    rows: &WeekFingerprints,
+    known: &WeekFingerprints,
+) -> Result<BTreeSet<Week>, Error> {
+    let now = with_payloads(lake, rows).await?;
+    let (mut same, others): (BTreeSet<Week>, BTreeSet<Week>) =
+        known.keys().copied().partition(|week| now.get(week) == known.get(week));
+    let rows = lake.fingerprints_across_compactions(table, &others).await?;
+    let payloads = lake.fingerprints_across_compactions(&PAYLOAD, &others).await?;
+    let none = BTreeSet::from([0]);
+    same.extend(others.into_iter().filter(|week| {
+        let (rows, payloads) = (rows.get(week), payloads.get(week).unwrap_or(&none));
+        let has_print = |rows: &u64| payloads.iter().any(|of| known.get(week) == Some(&of_both(*rows, *of)));
+        rows.into_iter().flatten().any(has_print)
+    }));
+    Ok(same)
+}
+
 /// The weeks of a table, each with the fingerprint of its rows and of those of its payloads.
 async fn with_payloads(lake: &Lake, rows: &WeekFingerprints) -> Result<WeekFingerprints, Error> {
     let payloads = lake.week_fingerprints(&PAYLOAD).await?;
-    let both =
-        |(week, print): (&Week, &u64)| (*week, print.rotate_left(1) ^ payloads.get(week).copied().unwrap_or_default());
+    let both = |(week, print): (&Week, &u64)| (*week, of_both(*print, payloads.get(week).copied().unwrap_or_default()));
     Ok(rows.iter().map(both).collect())
+}
+
+/// The fingerprint of rows and payloads with these fingerprints.
+fn of_both(rows: u64, payloads: u64) -> u64 {
+    rows.rotate_left(1) ^ payloads
 }
 
 /// Reads a note of an older version.

@@ -5,6 +5,7 @@
 pub(crate) mod changes;
 mod column_failures;
 pub(crate) mod complete_weeks;
+pub(crate) mod decode;
 pub(crate) mod derived;
 mod file_fetches;
 pub(crate) mod named_files;
@@ -13,7 +14,7 @@ pub(crate) mod redecode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant as MachineInstant};
 
-use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
+use copilot_lake_decoder::{Fetched, RawPayload, SourceRow};
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 use copilot_lake_writer::MergeMode;
@@ -21,9 +22,9 @@ use copilot_lake_writer::MergeMode;
 use self::changes::PayloadChanges;
 use self::column_failures::ColumnFailures;
 use self::complete_weeks::{CompleteWeeks, RecordedWeeks, remove_older};
+use self::decode::decode_checked;
 use self::file_fetches::{FetchedFile, FetchedPayload, FileFetches, address};
 use self::named_files::{ClearedFiles, RetryMissing};
-use crate::cpu;
 use crate::dataverse::context::DataverseContext;
 use crate::dataverse::schema::FileVisibility;
 use crate::error::Error;
@@ -225,8 +226,8 @@ impl PayloadWalk<'_> {
             if let Some(archive) = self.archive(extracted_at) {
                 archive.push(&payloads, extracted_at).await?;
             }
-            // The bytes are freed as soon as they are decoded: their budget bounds the fetches.
-            let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
+            // Their budget of bytes bounds the fetches.
+            let decoded = decode_checked(payloads, extracted_at).await?;
             self.changes.push(&self.context.run.rejects, &self.context.run.run_id, decoded, extracted_at).await?;
             self.bytes += bytes;
         }

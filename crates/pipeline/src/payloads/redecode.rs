@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, RecordBatch};
-use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, decode_payloads};
+use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow};
 use copilot_lake_tables::{Column, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week, dataverse_tables};
 use copilot_lake_writer::{Extent, MergeMode, Scan};
 use futures::TryStreamExt as _;
 
 use crate::cells::{instant, text};
-use crate::cpu;
 use crate::dataverse::context::DataverseContext;
 use crate::error::Error;
 use crate::payloads::changes::PayloadChanges;
+use crate::payloads::decode::decode_checked;
 use crate::reread::reread;
 
 /// The byte-order mark of UTF-8.
@@ -60,7 +60,7 @@ async fn redecode_week(context: &DataverseContext<'_>, week: Week) -> Result<(),
             continue;
         }
         let extracted_at = context.service.service_time().await?;
-        let mut decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
+        let mut decoded = decode_checked(payloads, extracted_at).await?;
         // The payloads are there already.
         decoded.payloads.clear();
         changes.push(&context.run.rejects, &context.run.run_id, decoded, extracted_at).await?;

@@ -134,7 +134,11 @@ pub async fn finish_shards(replay: ReplaySettings, observe: Observer, stop: Stop
 async fn finish_locked(lake: Lake, archive: ArchiveToReplay, run: ReplayRun) -> Result<Report, Error> {
     let shards = finish(&lake, &archive_id(&archive.slices), &archive.instance, &run.run_id).await?;
     (run.observe)(&Event::ShardsComplete { shards });
-    if run.view_maker.is_none() || !reread(|| is_any_stale(&lake)).await? {
+    let is_stale = match run.view_maker.as_ref().map(ViewMaker::definition) {
+        Some(definition) => reread(|| is_any_stale(&lake, definition)).await?,
+        None => false,
+    };
+    if !is_stale {
         return Ok(Report::new(run.run_id));
     }
     // Nothing of the archive is left to replay.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use copilot_lake_decoder::{DecodedPayloads, RawPayload, SourceRow, decode_payloads};
+use copilot_lake_decoder::{DecodedPayloads, RawPayload, SourceRow};
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{ArchivedContent, Error as LakeError, MergeMode};
 use futures::{StreamExt as _, stream};
@@ -16,10 +16,10 @@ use super::read_description::{ArchivedSlice, IndexedArchive, left_out};
 use super::replayer::{REASONS, Replayer};
 use super::seen_keys::SeenKeys;
 use crate::background::{BackgroundWork, in_background};
-use crate::cpu;
 use crate::error::Error;
 use crate::event::Event;
 use crate::payloads::changes::PayloadChanges;
+use crate::payloads::decode::decode_checked;
 use crate::payloads::{COMMITTED_AFTER_BYTES, DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 
 /// Archives whose index is in memory: the one that is replayed, and the next one.
@@ -265,7 +265,7 @@ async fn decode_batch(of: ListedPayloads, range: Range<usize>) -> Result<Payload
         payloads.push(RawPayload { row: payload.row.clone(), fetched: payload.outcome.fetched(content) });
     }
     let extracted_at = listed.first().map_or(Instant(0), |payload| payload.extracted_at);
-    let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
+    let decoded = decode_checked(payloads, extracted_at).await?;
     Ok(PayloadBatch { of, extracted_at, decoded, cleared, done, bytes, failures, others: end..range.end })
 }
 

@@ -55,6 +55,10 @@ pub(crate) async fn open(
     }
     tables.retain(|table| !stopped.contains_key(table.name));
     let lists = repair.is_some() || ledger.runs().has_unfinished() || !ledger.runs().is_last_complete();
+    if lists && repair.is_none() {
+        // Only their own rows told that it may be needed.
+        list_bookkeeping(lake, instance).await?;
+    }
     for (table, error) in lake.ready(instance, &tables, lists).await? {
         let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else {
             stopped.insert(table.name, error);
@@ -123,7 +127,7 @@ async fn prepare_bookkeeping(
     repair: Option<(&str, Instant)>,
     (absent, stopped, has_rows): (&[Absent], &mut BTreeMap<&'static str, LakeError>, bool),
 ) -> Result<(), Error> {
-    let tables: Vec<_> = TABLES.iter().copied().filter(|table| table.is_bookkeeping()).collect();
+    let tables = bookkeeping_tables();
     if let Some(error) = tables.iter().find_map(|table| stopped.remove(table.name)) {
         return Err(error.into());
     }
@@ -135,7 +139,7 @@ async fn prepare_bookkeeping(
     }
     let mut damage = absent_bookkeeping.first().filter(|_| has_rows).map(|absent| lost_table(absent));
     if damage.is_none() {
-        damage = lake.ready(instance, &tables, false).await?.into_iter().next().map(|(_, error)| error);
+        damage = lake.ready(instance, &tables, repair.is_some()).await?.into_iter().next().map(|(_, error)| error);
     }
     let Some(error) = damage else { return Ok(()) };
     let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
@@ -153,7 +157,16 @@ async fn prepare_bookkeeping(
             lake.recovered(table).await?;
         }
     }
-    match lake.ready(instance, &tables, true).await?.into_iter().next() {
+    list_bookkeeping(lake, instance).await
+}
+
+fn bookkeeping_tables() -> Vec<&'static Table> {
+    TABLES.iter().copied().filter(|table| table.is_bookkeeping()).collect()
+}
+
+/// Prepares the bookkeeping tables, and deletes what a run may have left in their folders.
+async fn list_bookkeeping(lake: &Lake, instance: &Instance) -> Result<(), Error> {
+    match lake.ready(instance, &bookkeeping_tables(), true).await?.into_iter().next() {
         Some((_, error)) => Err(error.into()),
         None => Ok(()),
     }

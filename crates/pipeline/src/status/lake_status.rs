@@ -7,14 +7,15 @@ use serde::{Serialize, Serializer};
 use crate::ledger::runs::reads_service;
 use crate::ledger::windows::BEGINNING;
 use crate::report::SliceStatus;
+use crate::views::view_maker::ViewDefinition;
 
 /// What the runs of a lake make besides rows. Nothing is due of what they do not make.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusOptions {
     /// Whether payloads are fetched.
     pub payloads: bool,
-    /// Whether materialized views are made.
-    pub views: bool,
+    /// The definition of the materialized views that are made; `None`: none are.
+    pub views: Option<ViewDefinition>,
 }
 
 /// The status of a lake.

@@ -56,7 +56,10 @@ async fn read_status(lake: &Lake, options: StatusOptions, now: Instant) -> Resul
         }
     }
     let recorded = if options.payloads { Some(RecordedWeeks::read(lake).await?) } else { None };
-    let views = if options.views { Some(RecordedViews::read(lake).await?) } else { None };
+    let views = match options.views {
+        Some(definition) => Some(RecordedViews::read(lake, definition).await?),
+        None => None,
+    };
     let mut tables = Vec::new();
     for table in TABLES.iter().copied() {
         let known = slices.remove(table.name);

@@ -19,7 +19,7 @@ use futures::{FutureExt as _, TryStreamExt as _};
 use tracing::{debug, warn};
 
 use self::recorded_views::{RecordedViews, StaleView, WeekStates, row};
-use self::view_maker::{ViewBatch, ViewError, ViewMaker, ViewPart};
+use self::view_maker::{ViewBatch, ViewDefinition, ViewError, ViewMaker, ViewPart};
 use crate::error::Error;
 use crate::event::Event;
 use crate::report::SliceStatus;
@@ -36,7 +36,7 @@ pub(crate) async fn make_views(context: &RunContext, maker: &ViewMaker) {
 }
 
 async fn make_stale(context: &RunContext, maker: &ViewMaker) {
-    let recorded = match reread(|| RecordedViews::read(&context.lake)).await {
+    let recorded = match reread(|| RecordedViews::read(&context.lake, maker.definition())).await {
         Ok(recorded) => recorded,
         Err(_) if context.shutdown.is_requested() => return context.note_shutdown().await,
         Err(error) => {
@@ -88,15 +88,51 @@ fn is_interference(error: &(dyn StdError + 'static)) -> bool {
     matches!(lake_error(error), Some(LakeError::Contended { .. } | LakeError::FileRemoved { .. }))
 }
 
-/// Whether any view is older than the rows that it is made from.
-pub(crate) async fn is_any_stale(lake: &Lake) -> Result<bool, LakeError> {
-    let recorded = RecordedViews::read(lake).await?;
+/// Whether any view is older than the rows that it is made from, or than its definition.
+pub(crate) async fn is_any_stale(lake: &Lake, definition: ViewDefinition) -> Result<bool, LakeError> {
+    let recorded = RecordedViews::read(lake, definition).await?;
     for view in views() {
         if recorded.stale_weeks(lake, view).await? > 0 {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Those of these materialized views whose stored rows are what their definition gives now, by what the ledger has of every
+/// week. A view of which this cannot be told is not among them: whoever reads its tables is told what is wrong with these.
+///
+/// Reads the logs of the tables that the views are made from, of the ledger the rows of views, and then the logs of views
+/// of which it has any.
+pub async fn current_views(lake: &Lake, views: &[&'static Table], definition: ViewDefinition) -> Vec<&'static Table> {
+    let mut current = Vec::new();
+    if views.is_empty() {
+        return current;
+    }
+    let recorded = match reread(|| RecordedViews::read(lake, definition)).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            debug!(%error, "whether views are stale cannot be told");
+            return current;
+        }
+    };
+    for &view in views {
+        match is_current(lake, &recorded, view).await {
+            Ok(true) => current.push(view),
+            Ok(false) => debug!(view = view.name, "not made, or stale"),
+            Err(error) => debug!(view = view.name, %error, "whether it is stale cannot be told"),
+        }
+    }
+    current
+}
+
+async fn is_current(lake: &Lake, recorded: &RecordedViews, view: &'static Table) -> Result<bool, LakeError> {
+    if !recorded.has_any(view) {
+        return Ok(false);
+    }
+    // It may be somebody else's, who named it so.
+    lake.check_writable(view).await?;
+    Ok(recorded.stale_weeks(lake, view).await? == 0)
 }
 
 /// A view and the tables that it reads.

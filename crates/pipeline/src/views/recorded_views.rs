@@ -1,4 +1,5 @@
-//! From which rows the weeks of materialized views were made. The ledger has them as windows of the time column [`VIEWS`].
+//! From which rows the weeks of materialized views were made, and by which definition. The ledger has both as windows of the
+//! time column [`VIEWS`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,9 +10,10 @@ use copilot_lake_writer::{Error, Lake};
 use crate::ledger::slice_row::SliceRow;
 use crate::ledger::week_records::{newest_records, record_row};
 use crate::ledger::windows::VIEWS;
-use crate::views::view_maker::ChangedWeeks;
+use crate::views::view_maker::{ChangedWeeks, ViewDefinition};
 
-/// What the rows of a week are, by table: the fingerprint of those that a view reads, and of its own.
+/// What the rows of a week are, by table: the fingerprint of those that a view reads, together with that of its definition,
+/// and of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WeekState(BTreeMap<String, u64>);
 
@@ -39,11 +41,13 @@ impl WeekState {
 }
 
 /// What earlier runs have recorded, by view.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RecordedViews {
     states: BTreeMap<String, WeekStates>,
     /// When the newest of them was recorded.
     newest: Option<Instant>,
+    /// What makes the views now.
+    definition: ViewDefinition,
 }
 
 /// Where a view is stale.
@@ -63,14 +67,24 @@ pub(crate) struct StaleView {
 const OLDER_ROWS: &str = "msdyn_copilotinteraction.rows";
 
 impl RecordedViews {
-    /// Reads what earlier runs have recorded.
-    pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
-        let mut found = Self::default();
+    /// Nothing is recorded.
+    fn none(definition: ViewDefinition) -> Self {
+        Self { states: BTreeMap::new(), newest: None, definition }
+    }
+
+    /// Reads what earlier runs have recorded. `definition`: what makes the views now.
+    pub(crate) async fn read(lake: &Lake, definition: ViewDefinition) -> Result<Self, Error> {
+        let mut found = Self::none(definition);
         for ((view, week), record) in newest_records(lake, VIEWS).await? {
             found.newest = found.newest.max(Some(record.recorded_at));
             found.states.entry(view).or_default().insert(week, WeekState::parse(&record.selection));
         }
         Ok(found)
+    }
+
+    /// Whether anything is recorded of a view.
+    pub(crate) fn has_any(&self, view: &Table) -> bool {
+        self.states.contains_key(view.name)
     }
 
     /// Whether this is what is recorded of a week.
@@ -86,12 +100,14 @@ impl RecordedViews {
     /// Finds out where a view is stale. Only logs are read.
     pub(crate) async fn stale(&self, lake: &Lake, view: &'static Table) -> Result<StaleView, Error> {
         let mut state = WeekStates::new();
+        // Every week that has rows of the view has rows that it reads: another definition makes all of them stale.
+        let definition = (self.definition)(view);
         for name in view.view_of().into_iter().flatten() {
             let Some(table) = copilot_lake_tables::table(name) else { continue };
             match view.is_partitioned() {
                 true => {
                     for (week, print) in lake.week_fingerprints(table).await? {
-                        note(&mut state, week, name, print);
+                        note(&mut state, week, name, print ^ definition);
                     }
                     if table.name == COPILOT_INTERACTION.name {
                         for file in lake.files(table).await? {
@@ -107,7 +123,7 @@ impl RecordedViews {
                     if let Some(first) = known.next() {
                         let last = known.next_back().unwrap_or(first);
                         let reach = [first, last].map(|week| u64::from(week.start_days().cast_unsigned()));
-                        note(&mut state, Week::UNKNOWN, name, (reach[0] << 32) | reach[1]);
+                        note(&mut state, Week::UNKNOWN, name, ((reach[0] << 32) | reach[1]) ^ definition);
                     }
                 }
             }
@@ -166,7 +182,10 @@ pub(crate) fn row(view: &'static Table, week: Week, state: &WeekState, rows: u64
 
 #[cfg(test)]
 mod tests {
+    use copilot_lake_tables::{COPILOT_EVENT, COPILOT_REQUEST};
+
     use super::*;
+    use crate::test_lake::{empty, put, rows};
 
     #[test]
     fn a_state_is_read_as_it_is_written() {
@@ -179,10 +198,42 @@ mod tests {
     #[test]
     fn what_is_recorded_next_is_the_newest_whatever_the_clocks_say() {
         let (now, ahead) = (Instant::from_seconds(1_000), Instant::from_seconds(9_000));
-        assert_eq!(RecordedViews::default().next(now), now);
-        let recorded = |newest| RecordedViews { newest: Some(newest), ..RecordedViews::default() };
+        assert_eq!(RecordedViews::none(|_| 0).next(now), now);
+        let recorded = |newest| RecordedViews { newest: Some(newest), ..RecordedViews::none(|_| 0) };
         assert_eq!(recorded(now).next(ahead), ahead);
         assert!(recorded(ahead).next(now) > ahead, "a replay by a clock that is ahead does not win for ever");
         assert!(recorded(now).next(now) > now);
+    }
+
+    #[tokio::test]
+    async fn weeks_are_stale_whose_rows_or_whose_definition_are_others_than_recorded() {
+        let time = Instant::parse("2025-06-03T10:00:00Z").unwrap();
+        let put_event = async |lake: &Lake, id: &str, time: Instant| {
+            let columns = ["msdyn_copiloteventid", "partitionid"];
+            let batch = rows(&COPILOT_EVENT, &columns, &[&[Some(id), Some("p")]], time);
+            put(lake, &COPILOT_EVENT, batch, time).await;
+        };
+        let lake = empty().await;
+        put_event(&lake, "a", time).await;
+        put_event(&lake, "b", time.plus_seconds(7 * Instant::DAY_SECONDS)).await;
+        let nothing = RecordedViews::none(|_| 1);
+        assert!(!nothing.has_any(&COPILOT_REQUEST));
+        assert_eq!(nothing.stale_weeks(&lake, &COPILOT_REQUEST).await.unwrap(), 2);
+
+        let state = nothing.stale(&lake, &COPILOT_REQUEST).await.unwrap().state;
+        let recorded = |definition: ViewDefinition, weeks: usize| {
+            let weeks = state.iter().take(weeks).map(|(week, state)| (*week, state.clone())).collect();
+            let states = BTreeMap::from([(COPILOT_REQUEST.name.to_owned(), weeks)]);
+            RecordedViews { states, ..RecordedViews::none(definition) }
+        };
+        let stale = async |recorded: RecordedViews| {
+            assert!(recorded.has_any(&COPILOT_REQUEST));
+            recorded.stale_weeks(&lake, &COPILOT_REQUEST).await.unwrap()
+        };
+        assert_eq!(stale(recorded(|_| 1, 2)).await, 0);
+        assert_eq!(stale(recorded(|_| 1, 1)).await, 1, "a run ended before it made the other week");
+        assert_eq!(stale(recorded(|_| 2, 2)).await, 2, "its SQL is another");
+        put_event(&lake, "c", time).await;
+        assert_eq!(stale(recorded(|_| 1, 2)).await, 1, "a week has got a row");
     }
 }

@@ -1,4 +1,4 @@
-//! What computes the rows of a view: a function of the caller's, who has an engine for SQL.
+//! What computes the rows of a view: functions of the caller's, who has an engine for SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,22 +41,34 @@ pub struct ViewBatch {
 /// rows may be lost.
 pub type ChangedWeeks = BTreeMap<&'static str, BTreeSet<Week>>;
 
+/// A fingerprint of what makes a view: rows that were made by another definition are stale.
+pub type ViewDefinition = fn(&'static Table) -> u64;
+
 type MakeView =
     dyn Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>> + Send + Sync;
 
 /// Computes what a materialized view lacks.
 #[derive(Clone)]
-pub struct ViewMaker(Arc<MakeView>);
+pub struct ViewMaker {
+    definition: ViewDefinition,
+    make: Arc<MakeView>,
+}
 
 impl ViewMaker {
-    /// One that calls this function.
+    /// One that calls this function, which makes views of this definition.
     pub fn new(
+        definition: ViewDefinition,
         make: impl Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>>
         + Send
         + Sync
         + 'static,
     ) -> Self {
-        Self(Arc::new(make))
+        Self { definition, make: Arc::new(make) }
+    }
+
+    /// The definition of the views that it makes.
+    pub fn definition(&self) -> ViewDefinition {
+        self.definition
     }
 
     /// What a view lacks after these changes.
@@ -66,7 +78,7 @@ impl ViewMaker {
         view: &'static Table,
         changed: ChangedWeeks,
     ) -> Result<ViewParts, ViewError> {
-        (self.0)(lake, view, changed).await
+        (self.make)(lake, view, changed).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! Functions that bear the same name in DuckDB: built in there, or a macro of [`MACROS`]. They know no table.
 
+mod aggregates;
 mod date_diff;
+mod date_parts;
 mod days;
 mod getvariable;
 mod json;
@@ -10,8 +12,9 @@ mod timezone;
 use std::collections::BTreeMap;
 
 use datafusion::functions::datetime::to_char;
+use datafusion::functions::regex::regexp_like;
 use datafusion::functions_nested::string::string_to_array_udf;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use self::json::JsonOperators;
 
@@ -20,7 +23,7 @@ pub(crate) const MACROS: &[&str] = &[days::LOCAL_DAY, days::WEEK_OF, days::LAKE_
 
 /// Every function, over these parameters of the session.
 pub(crate) fn functions(params: &BTreeMap<String, String>) -> Vec<ScalarUDF> {
-    vec![
+    let mut functions = vec![
         getvariable::getvariable(params),
         timezone::timezone(),
         days::local_day(),
@@ -32,5 +35,13 @@ pub(crate) fn functions(params: &BTreeMap<String, String>) -> Vec<ScalarUDF> {
         date_diff::date_diff(),
         ScalarUDF::clone(&to_char()).with_aliases(["strftime"]),
         ScalarUDF::clone(&string_to_array_udf()).with_aliases(["string_split"]),
-    ]
+        ScalarUDF::clone(&regexp_like()).with_aliases(["regexp_matches"]),
+    ];
+    functions.extend(date_parts::date_parts());
+    functions
+}
+
+/// Every aggregate.
+pub(crate) fn aggregate_functions() -> impl Iterator<Item = AggregateUDF> {
+    aggregates::aggregates()
 }

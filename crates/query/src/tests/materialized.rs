@@ -27,7 +27,7 @@ fn week(event: &Event) -> Week {
 }
 
 /// An empty lake, with the folder in which it is.
-async fn empty_lake() -> (TempDir, Lake) {
+pub(super) async fn empty_lake() -> (TempDir, Lake) {
     let directory = TempDir::new().unwrap();
     let lake = Lake::open(directory.path().to_str().unwrap(), LakeOptions::default()).await.unwrap();
     lake.prepare(&Instance::default(), false).await.unwrap();
@@ -42,7 +42,7 @@ async fn lake_of(events: &[Event]) -> (TempDir, Lake) {
 }
 
 /// Commits rows whose ids are their numbers.
-async fn put(lake: &Lake, table: &'static Table, events: &[Event]) {
+pub(super) async fn put(lake: &Lake, table: &'static Table, events: &[Event]) {
     let mut of_weeks = BTreeMap::<Week, Vec<Event>>::new();
     for (at, event) in events.iter().enumerate() {
         let event = event.clone().with(|event| event.id = format!("e{at:06}"));
@@ -128,7 +128,7 @@ async fn linked(lake: &Lake, changed: BTreeSet<Week>, limits: PartLimits) -> Opt
 }
 
 /// Stores rows of a view, as a run does.
-async fn store(lake: &Lake, view: &'static Table, parts: Vec<Vec<FreshBatch>>) {
+pub(super) async fn store(lake: &Lake, view: &'static Table, parts: Vec<Vec<FreshBatch>>) {
     let mut changes = lake.changes(view, MergeMode::Upsert);
     for FreshBatch { week, rows, .. } in parts.into_iter().flatten() {
         let mut columns = rows.columns().to_vec();
@@ -161,7 +161,7 @@ async fn keys_after_change(
 }
 
 /// Prompts to Microsoft 365 Copilot in one session, each with its request.
-async fn put_prompts(lake: &Lake, time: Instant, requests: &[&str]) {
+pub(super) async fn put_prompts(lake: &Lake, time: Instant, requests: &[&str]) {
     let schema = AI_INTERACTION.layout().schema();
     let texts = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; requests.len()])) };
     let arrays = schema.fields().iter().map(|field| match field.name().as_str() {

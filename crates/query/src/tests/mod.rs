@@ -8,5 +8,6 @@ mod materialized;
 mod questions;
 mod sessions;
 mod statements;
+mod stored_views;
 #[cfg(feature = "workers")]
 mod workers;

@@ -142,7 +142,7 @@ async fn a_column_that_an_older_file_lacks_is_null() {
 async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     let directory = tempfile::TempDir::new().unwrap();
     let lake = Lake::open(directory.path().to_str().unwrap(), LakeOptions::default()).await.unwrap();
-    let empty = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    let empty = Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap();
     assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "no table is there yet");
     assert!(!duckdb_views(&lake, DuckdbViews::Files).await.unwrap().contains(".parquet"));
 
@@ -155,7 +155,7 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "nothing is committed");
     changes.commit("run").await.unwrap();
 
-    let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    let session = Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap();
     assert_eq!(value(&session, "SELECT count(*) FROM copilot_activity").await, "2");
     let sql = "SELECT min(event_id) FROM copilot_activity WHERE week_start > '2025-06-25'";
     assert_eq!(value(&session, sql).await, "e2");
@@ -214,6 +214,7 @@ async fn functions_answer_as_in_duckdb() {
         ("SELECT 1 / 0", "inf"),
         ("SELECT CAST(1 AS DECIMAL(10, 2)) / 4", "0.25"),
         ("SELECT NULL / 2 IS NULL", "true"),
+        ("SELECT -7 // 2", "-3"),
         ("SELECT a FROM (VALUES (1), (NULL)) t(a) ORDER BY a DESC LIMIT 1", "1"),
     ] {
         assert_eq!(value(&session, sql).await, expected, "{sql}");
@@ -226,10 +227,18 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let session = lake.session(&[("tz", "Europe/Berlyn")]).await;
     for (sql, words) in [
         ("SELEC 1", "SELEC"),
-        ("DROP VIEW copilot_activity", "DDL"),
-        ("COPY msdyn_copilotevent TO 'x.csv'", "DML"),
-        ("SET datafusion.execution.batch_size = 1", "Statement"),
+        ("DROP VIEW copilot_activity", "the lake is read-only: "),
+        ("COPY msdyn_copilotevent TO 'x.csv'", "the lake is read-only: "),
+        ("SET datafusion.execution.batch_size = 1", "the lake is read-only: "),
+        ("EXPLAIN DELETE FROM msdyn_copilotevent", "DML"),
         ("SELECT timezone('UTC', week_start) FROM msdyn_copilotevent", "timezone"),
+        ("SELECT 7.5 // 2", "`//` divides whole numbers"),
+        ("SELECT 7 // 0", "division by zero"),
+        ("SELECT year('2025-06-22')", "year needs a date or a timestamp"),
+        (
+            "SELECT max_by(createdon, versionnumber) OVER () FROM msdyn_copilotevent",
+            "max_by is not supported with OVER",
+        ),
         (query("feedback_rates").unwrap().sql, "unknown time zone 'Europe/Berlyn'"),
     ] {
         match try_answer(&session, sql).await {
@@ -237,16 +246,31 @@ async fn wrong_questions_are_told_from_failed_runs() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+    let windowed =
+        try_answer(&session, "SELECT max_by(createdon, versionnumber) OVER () FROM msdyn_copilotevent").await;
+    assert!(windowed.unwrap_err().to_string().contains("max_by is not supported with OVER"));
     let unknown = try_answer(&session, "SELECT * FROM no_table").await;
     assert!(matches!(&unknown, Err(Error::TableNotFound { name }) if name == "no_table"), "{unknown:?}");
     let wrong = try_answer(&session, "SELEC 1").await.unwrap_err().to_string();
     assert!(wrong.starts_with("the query cannot be run: Expected: an SQL statement, found: SELEC"), "{wrong}");
     match try_answer(&session, "SELECT creatdon FROM msdyn_copilotevent").await {
-        Err(Error::ColumnNotFound { name, known }) => {
+        Err(Error::ColumnNotFound { name, known, is_quoted }) => {
             assert!(
-                name == "creatdon" && known.iter().any(|column| column == "msdyn_copilotevent.createdon"),
+                name == "creatdon" && !is_quoted && known.iter().any(|column| column == "msdyn_copilotevent.createdon"),
                 "{known:?}"
             );
+        }
+        other => panic!("{other:?}"),
+    }
+    let quoted = try_answer(&session, "SELECT * FROM payload WHERE status = \"decoded\"").await;
+    assert!(
+        matches!(&quoted, Err(Error::ColumnNotFound { name, is_quoted: true, .. }) if name == "decoded"),
+        "{quoted:?}"
+    );
+    match try_answer(&session, "SELECT printf(createdon) FROM msdyn_copilotevent").await {
+        Err(Error::FunctionNotFound { name, known }) => {
+            let has = |function: &str| known.iter().any(|known| known == function);
+            assert!(name == "printf" && has("strftime") && has("sum") && has("row_number"), "{known:?}");
         }
         other => panic!("{other:?}"),
     }
@@ -256,6 +280,26 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let Err(Error::FileMissing { path, reason }) = &failed else { panic!("{failed:?}") };
     assert!(path.ends_with(&lake.files["msdyn_copilotevent"][0].path), "{path}");
     assert!(reason.contains("week_start=2025-06-22"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_number_is_no_time() {
+    let lake = three_weeks();
+    let session = lake.session(&[]).await;
+    for (condition, words) in [
+        ("week_start > 2025-6-22", "a date is compared with a number: write '2025-06-22', with the quotes"),
+        ("20250622 = week_start", "a date is compared with a number: write '2026-11-22', with the quotes"),
+        ("week_start IN (DATE '2025-06-22', 2025-06-29)", "write '2025-06-29'"),
+        ("createdon BETWEEN 2025-06-22 AND 2025-06-29", "a timestamp is compared with a number: write '2025-06-22'"),
+    ] {
+        let sql = format!("SELECT count(*) FROM msdyn_copilotevent WHERE {condition}");
+        match try_answer(&session, &sql).await {
+            Err(Error::Question(text)) => assert!(text.contains(words), "{condition}: {text}"),
+            other => panic!("{condition}: {other:?}"),
+        }
+    }
+    let sql = "SELECT count(*) FROM msdyn_copilotevent WHERE week_start - DATE '2025-06-22' > 7 OR week_start = NULL";
+    assert_eq!(value(&session, sql).await, "1");
 }
 
 #[test]

@@ -77,7 +77,8 @@ async fn what_is_wrong_with_a_text_is_said_in_plain_words() {
         ("SELECT 1; SELECT 2", "the query cannot be run: the text has several statements: run one at a time"),
         (" -- nothing", "the query cannot be run: the text has no statement"),
         ("SELECT * EXCLUDE (x) FROM (SELECT 1 AS x)", "the query cannot be run: "),
-        ("DROP TABLE payload", "the query cannot be run: DDL not supported: DropTable"),
+        ("DROP TABLE payload", "the query cannot be run: the lake is read-only: "),
+        ("INSERT INTO payload VALUES (1)", "the query cannot be run: the lake is read-only: "),
     ] {
         let error = try_answer(&session, sql).await.unwrap_err();
         assert!(matches!(error, Error::Question(_)) && error.to_string().starts_with(words), "{sql}: {error}");

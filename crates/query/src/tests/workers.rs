@@ -1,13 +1,17 @@
 //! Sessions on workers of this process: the same rows as without, and what becomes of queries when workers fail or refuse.
 
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::COPILOT_REQUEST;
 use copilot_lake_writer::{Lake, LakeOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
 use super::lake::{ASK, CLEAR, COPY, DOWN, EMAIL, GENERATED, SEND, TestLake, UP, answer, event, try_answer};
+use super::stored_views::lake_with_views;
 use crate::workers::handshake::Handshake;
-use crate::{Error, QUERIES, WorkerAccess, WorkerServer, WorkerToken, Workers};
+use crate::{Error, QUERIES, Session, WorkerAccess, WorkerServer, WorkerToken, Workers};
 
 /// A worker of this process.
 struct LocalWorker {
@@ -73,11 +77,28 @@ async fn workers_answer_as_one_process_does() {
         let (here, there) = (answer(&alone, query.sql).await, answer(&session, query.sql).await);
         assert_eq!(sorted(&there), sorted(&here), "{}", query.name);
     }
+    let unsupported = workers.unsupported();
+    assert!(unsupported.len() * 10 < QUERIES.len(), "{unsupported:?}");
     assert!(workers.failures().is_empty());
     let broken = "SELECT CAST(msdyn_verbatim AS INT) FROM msdyn_copilotevent";
     let (here, there) =
         (try_answer(&alone, broken).await.unwrap_err(), try_answer(&session, broken).await.unwrap_err());
     assert_eq!(there.to_string(), here.to_string(), "what a plan fails for is no failure of a worker");
+    assert!(workers.failures().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_read_the_stored_rows_of_a_view() {
+    let (_directory, lake) = lake_with_views().await;
+    let access = WorkerAccess::default();
+    let running = [LocalWorker::start(&lake, &access), LocalWorker::start(&lake, &access)];
+    let workers = Workers::connect(running.iter().map(|of| of.url.clone()).collect(), &lake, &access).await.unwrap();
+    let computed = Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap();
+    let stored = Session::open(&lake, &BTreeMap::new(), &[&COPILOT_REQUEST]).await.unwrap().on(&workers).unwrap();
+    let sql = "SELECT rating, count(*), max(last_week), sum(answer_seconds) FROM copilot_request GROUP BY 1 ORDER BY 1";
+    let plan = stored.explain(sql).await.unwrap();
+    assert!(plan.contains("DistributedExec") && !plan.contains("msdyn_copilotevent"), "{plan}");
+    assert_eq!(answer(&stored, sql).await, answer(&computed, sql).await);
     assert!(workers.failures().is_empty());
 }
 

@@ -23,7 +23,7 @@ use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use url::{Host, Url};
 
-use super::failure::{WorkerFailure, of_worker};
+use super::failure::{PlanFailure, of_worker};
 use super::worker_set::WorkerSet;
 
 /// The time in which a connection is made, and once more the time in which both sides agree on TLS.
@@ -180,12 +180,12 @@ impl WorkerChannel for AddressedWorker {
         metrics: ExecutionPlanMetricsSet,
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
+        let plan = request.task_key.query_id.as_u128();
         let answers = self.client.coordinator_channel(headers, request, messages, metrics, context).await;
+        // The coordinator looks at this error once it has all rows, which do not come.
         let answers = answers.map_err(|error| {
             let error = of_worker(&self.url, error);
-            if let Some(failure) = WorkerFailure::in_error(&error) {
-                self.workers.note_plan_failure(failure);
-            }
+            self.workers.note_plan_failure(plan, PlanFailure::of_sending(&error));
             error
         })?;
         Ok(self.addressed(answers))
@@ -210,7 +210,7 @@ impl WorkerChannel for AddressedWorker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failure::FailureKind;
+    use super::super::failure::{FailureKind, WorkerFailure};
     use super::*;
 
     #[test]

@@ -68,8 +68,15 @@ impl Workers {
         self.set.failed().into_iter().map(Error::from).collect()
     }
 
+    /// Why this process computed queries that workers could not be given, one reason each. For people who look into it: the
+    /// text is a library's.
+    pub fn unsupported(&self) -> Vec<String> {
+        self.set.unsupported()
+    }
+
     /// A session's state with the planner that gives the workers their parts of each query.
     pub(crate) fn distribute(&self, state: SessionState) -> EngineResult<SessionState> {
+        let local = Arc::clone(state.query_planner());
         let mut builder = SessionStateBuilder::new_from_existing(state)
             .with_distributed_planner()
             .with_distributed_worker_resolver(self.set.clone())
@@ -79,7 +86,7 @@ impl Workers {
             // A stage of one task would run here.
             .with_distributed_max_tasks_per_stage(self.set.all().len().max(2))?;
         if let Some(planner) = builder.query_planner().take() {
-            let planner = RerunPlanner { planner, workers: self.set.clone() };
+            let planner = RerunPlanner { planner, local, workers: self.set.clone() };
             builder = builder.with_query_planner(Arc::new(planner));
         }
         Ok(builder.build())

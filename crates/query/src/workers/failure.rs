@@ -8,6 +8,8 @@ use datafusion::parquet::errors::ParquetError;
 use tonic::{Code, Status};
 use url::Url;
 
+use crate::value_failure::PLAN_NOT_RECEIVED;
+
 /// What a failure of a worker means for the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
@@ -88,6 +90,47 @@ impl From<WorkerFailure> for DataFusionError {
     }
 }
 
+/// Why workers do not compute a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PlanFailure {
+    /// One of them failed, or refuses it.
+    Worker(WorkerFailure),
+    /// The plan cannot be sent to any of them, or `datafusion-distributed` cannot run it.
+    Unsupported(String),
+}
+
+/// How errors of `datafusion-distributed` begin that are about its own plan, and about no worker and no value.
+const UNSUPPORTED: [&str; 4] =
+    [PLAN_NOT_RECEIVED, "Cannot execute a local stage", "Task index ", "Error decoding expr as protobuf"];
+
+impl PlanFailure {
+    /// Why a worker was not given its part of a plan.
+    pub(crate) fn of_sending(error: &DataFusionError) -> Self {
+        WorkerFailure::in_error(error).map_or_else(|| Self::unsupported(error), Self::Worker)
+    }
+
+    /// The failure that an error of a query under way is; what the query itself failed for is none.
+    pub(crate) fn in_error(error: &DataFusionError) -> Option<Self> {
+        if let Some(failure) = WorkerFailure::in_error(error) {
+            return Some(Self::Worker(failure));
+        }
+        let is_of_plan = match error.find_root() {
+            DataFusionError::Internal(_) | DataFusionError::NotImplemented(_) => true,
+            DataFusionError::Execution(message) | DataFusionError::Plan(message) => {
+                let is_partition =
+                    message.starts_with("partition ") && message.contains(" not available. The head plan ");
+                is_partition || UNSUPPORTED.iter().any(|start| message.starts_with(start))
+            }
+            _ => false,
+        };
+        is_of_plan.then(|| Self::unsupported(error))
+    }
+
+    fn unsupported(error: &DataFusionError) -> Self {
+        Self::Unsupported(error.find_root().strip_backtrace())
+    }
+}
+
 /// An error that a worker sent, or that its connection had, which gets the worker's address.
 pub(crate) fn of_worker(url: &Url, error: DataFusionError) -> DataFusionError {
     let DataFusionError::External(cause) = &error else { return restored(error) };
@@ -141,6 +184,35 @@ mod tests {
         }
         let of_plan = of_worker(&url, DataFusionError::Execution("why".to_owned())).context("worker bees");
         assert_eq!(WorkerFailure::in_error(&of_plan), None);
+    }
+
+    #[test]
+    fn what_a_plan_fails_for_is_told_from_what_the_query_fails_for() {
+        let url: Url = "http://127.0.0.1:1/".parse().unwrap();
+        let in_error = |error: DataFusionError| {
+            PlanFailure::in_error(&DataFusionError::Shared(Arc::new(of_worker(&url, error).context("outer"))))
+        };
+        let execution = |message: &str| DataFusionError::Execution(message.to_owned());
+        for error in [
+            execution("Worker::execute_task timed-out while waiting for the plan to be set by the coordinator. (why)"),
+            execution("partition 2 not available. The head plan RepartitionExec of the stage just has 2 partitions"),
+            DataFusionError::Internal("Unsupported plan".to_owned()),
+            DataFusionError::NotImplemented("PhysicalExtensionCodec is not provided".to_owned()),
+        ] {
+            let sent = PlanFailure::of_sending(&error);
+            assert!(matches!(sent, PlanFailure::Unsupported(_)), "{sent:?}");
+            assert_eq!(in_error(error), Some(sent));
+        }
+        for error in [
+            execution("division by zero"),
+            execution("partition of a hair"),
+            DataFusionError::Plan("unknown time zone".to_owned()),
+            DataFusionError::ResourcesExhausted("why".to_owned()),
+        ] {
+            assert_eq!(in_error(error), None);
+        }
+        let silent = DataFusionError::External(Box::new(Status::unavailable("why")));
+        assert!(matches!(in_error(silent), Some(PlanFailure::Worker(failure)) if failure.url == url.as_str()));
     }
 
     #[test]

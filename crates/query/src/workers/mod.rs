@@ -3,7 +3,8 @@
 //! A worker opens the lake by itself and is sent physical plans, never secrets. Nothing here knows SQL, views or
 //! parameters: [`crate::Session::on`] hands its state to `client`, which gives it another planner.
 //!
-//! - `client`: the workers of a session; `rerun`: what becomes of a query when one fails; `worker_set`: which are left.
+//! - `client`: the workers of a session; `rerun`: what becomes of a query that they do not compute; `worker_set`: which are
+//!   left.
 //! - `server`: a worker; `checked_service`: which requests it takes; `query_limit`: how many queries at a time;
 //!   `read_only_store`: what its plans can reach.
 //! - `handshake`: what both sides must agree on; `token`: the secret among it; `channels`: connections; `failure`: errors

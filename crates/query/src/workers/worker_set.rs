@@ -1,25 +1,29 @@
-//! The workers of a session, and which of them failed.
+//! The workers of a session, which of them failed, and what became of plans for them.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::error::Result;
 use datafusion_distributed::WorkerResolver;
+use futures::channel::oneshot;
 use url::Url;
 
-use super::failure::WorkerFailure;
+use super::failure::{PlanFailure, WorkerFailure};
 
 /// The workers of a session. Clones share what is known of them.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerSet {
     all: Arc<[Url]>,
     failed: Arc<Mutex<Vec<WorkerFailure>>>,
-    /// The latest failure to hand over a plan.
-    plan_failure: Arc<Mutex<Option<WorkerFailure>>>,
+    /// Plans under way, by the identifier that workers know a plan by.
+    plans: Arc<Mutex<HashMap<u128, oneshot::Sender<PlanFailure>>>>,
+    /// Why plans were computed by this process.
+    unsupported: Arc<Mutex<Vec<String>>>,
 }
 
 impl WorkerSet {
     pub(crate) fn new(urls: Vec<Url>) -> Self {
-        Self { all: urls.into(), failed: Arc::default(), plan_failure: Arc::default() }
+        Self { all: urls.into(), failed: Arc::default(), plans: Arc::default(), unsupported: Arc::default() }
     }
 
     /// Every worker, whether it failed or not.
@@ -39,15 +43,32 @@ impl WorkerSet {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps the failure of a worker that got no plan, for the failure of the query that follows.
-    pub(crate) fn note_plan_failure(&self, failure: WorkerFailure) {
-        *self.plan_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    /// Receives why a worker was not given its part of a plan, as soon as that is known.
+    pub(crate) fn plan_failure(&self, plan: Option<u128>) -> oneshot::Receiver<PlanFailure> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(plan) = plan {
+            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            plans.retain(|_, sender| !sender.is_canceled());
+            plans.insert(plan, sender);
+        }
+        receiver
     }
 
-    /// The worker that got no plan, unless nothing is planned for it any more.
-    pub(crate) fn take_plan_failure(&self) -> Option<WorkerFailure> {
-        let failure = self.plan_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.filter(|failure| self.is_available(&failure.url))
+    /// Tells whoever waits for the rows of a plan that a worker was not given its part.
+    pub(crate) fn note_plan_failure(&self, plan: u128, failure: PlanFailure) {
+        let sender = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&plan);
+        // Nobody waits once there are rows, and the first failure tells enough.
+        let _ = sender.map(|sender| sender.send(failure));
+    }
+
+    /// Keeps why a plan was computed by this process.
+    pub(crate) fn note_unsupported(&self, reason: String) {
+        self.unsupported.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
+    }
+
+    /// Why plans were computed by this process, one reason each.
+    pub(crate) fn unsupported(&self) -> Vec<String> {
+        self.unsupported.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_available(&self, url: &str) -> bool {
@@ -85,15 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_was_not_taken_explains_one_failure() {
+    fn a_plan_that_was_not_taken_fails_its_own_query_alone() {
         let set = WorkerSet::new(["http://a/", "http://b/"].map(|url| url.parse().unwrap()).to_vec());
-        let same = set.clone();
-        same.note_plan_failure(failure("http://a/"));
-        assert_eq!(set.take_plan_failure(), Some(failure("http://a/")));
-        assert_eq!(set.take_plan_failure(), None);
-        // The connection to a worker that is left out already may end later.
-        assert!(set.exclude(failure("http://a/")));
-        set.note_plan_failure(failure("http://a/"));
-        assert_eq!(set.take_plan_failure(), None);
+        let (mut first, mut second) = (set.plan_failure(Some(1)), set.plan_failure(Some(2)));
+        let failed = PlanFailure::Worker(failure("http://a/"));
+        set.clone().note_plan_failure(2, failed.clone());
+        set.note_plan_failure(2, PlanFailure::Unsupported("later".to_owned()));
+        assert_eq!((first.try_recv(), second.try_recv()), (Ok(None), Ok(Some(failed))));
+        // A plan without workers, and one that has its rows.
+        assert!(set.plan_failure(None).try_recv().is_err());
+        drop(first);
+        set.note_plan_failure(1, PlanFailure::Unsupported("late".to_owned()));
+        assert!(set.failed().is_empty() && set.unsupported().is_empty());
     }
 }

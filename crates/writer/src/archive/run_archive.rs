@@ -3,22 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use object_store::ObjectStore;
-
 use crate::archive::finished::{FinishedArchive, FinishedArchives};
 use crate::archive::merge;
 use crate::archive::writer::Archive;
 use crate::error::Error;
-use crate::storage::local_store::LocalStore;
+use crate::lake_storage::LakeStorage;
 use crate::storage::paths;
 
 /// The archive of a run. Clones are the same.
 #[derive(Clone)]
 pub struct RunArchive {
-    store: Arc<dyn ObjectStore>,
-    /// The same store, when it is a local folder.
-    local: Option<LocalStore>,
-    part_bytes: usize,
+    lake: Arc<LakeStorage>,
     run_id: String,
     /// The number of the archive that was begun last.
     begun: Arc<AtomicU32>,
@@ -26,13 +21,8 @@ pub struct RunArchive {
 }
 
 impl RunArchive {
-    pub(crate) fn new(
-        store: Arc<dyn ObjectStore>,
-        local: Option<LocalStore>,
-        part_bytes: usize,
-        run_id: String,
-    ) -> Self {
-        Self { store, local, part_bytes, run_id, begun: Arc::default(), finished: Arc::default() }
+    pub(crate) fn new(lake: Arc<LakeStorage>, run_id: String) -> Self {
+        Self { lake, run_id, begun: Arc::default(), finished: Arc::default() }
     }
 
     /// Starts an archive of a table. Nothing is written yet.
@@ -41,7 +31,7 @@ impl RunArchive {
     pub fn begin(&self, table: &str, name: &str) -> Archive {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = paths::numbered_archive(table, &self.run_id, number..=number, name);
-        Archive::new(Arc::clone(&self.store), self.part_bytes, folder, number..=number)
+        Archive::new(Arc::clone(&self.lake), folder, number..=number)
     }
 
     /// Completes an archive of that table with its description: one line of JSON for each slice.
@@ -69,8 +59,8 @@ impl RunArchive {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
             let numbers = *first.numbers.start()..=*last.numbers.end();
             let folder = paths::numbered_archive(table, &self.run_id, numbers.clone(), "merged");
-            let archive = Archive::new(Arc::clone(&self.store), self.part_bytes, folder, numbers);
-            let merged = merge::merge(&self.store, archive, &group).await?;
+            let archive = Archive::new(Arc::clone(&self.lake), folder, numbers);
+            let merged = merge::merge(&self.lake.store, archive, &group).await?;
             self.finished.push(table, merged);
             for archive in &group {
                 self.remove(archive).await?;
@@ -92,8 +82,8 @@ impl RunArchive {
 
     /// Removes an archive that was merged: its description first, without which it is ignored.
     async fn remove(&self, archive: &FinishedArchive) -> Result<(), Error> {
-        merge::remove(&self.store, archive).await?;
-        if let Some(local) = &self.local {
+        merge::remove(&self.lake.store, archive).await?;
+        if let Some(local) = &self.lake.local {
             // A folder that stays is empty.
             let _ = local.path_of(&archive.folder).map(std::fs::remove_dir);
         }

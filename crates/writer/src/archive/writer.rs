@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
@@ -13,6 +13,7 @@ use crate::archive::blocking::blocking;
 use crate::archive::finished::{BUNDLE_BYTES, FinishedArchive};
 use crate::archive::index::{EntryFrame, EntryKind, IndexLine, hash};
 use crate::error::Error;
+use crate::lake_storage::LakeStorage;
 use crate::storage::file_upload::FileUpload;
 use crate::storage::paths;
 
@@ -34,9 +35,7 @@ const LINE_FEED: [u8; 10] = [0x28, 0xB5, 0x2F, 0xFD, 0x20, 0x01, 0x09, 0x00, 0x0
 
 /// An archive while it is written. Incomplete, and ignored, until [`Archive::finish`]; dropping it discards it.
 pub struct Archive {
-    store: Arc<dyn ObjectStore>,
-    /// Bytes of a part of an upload.
-    part_bytes: usize,
+    lake: Arc<LakeStorage>,
     folder: Path,
     numbers: RangeInclusive<u32>,
     content: Mutex<ArchiveContent>,
@@ -60,13 +59,8 @@ struct CompressedEntries {
 
 impl Archive {
     /// Starts the archive in that folder, which has these numbers within its run.
-    pub(super) fn new(
-        store: Arc<dyn ObjectStore>,
-        part_bytes: usize,
-        folder: Path,
-        numbers: RangeInclusive<u32>,
-    ) -> Self {
-        Self { store, part_bytes, folder, numbers, content: Mutex::default() }
+    pub(super) fn new(lake: Arc<LakeStorage>, folder: Path, numbers: RangeInclusive<u32>) -> Self {
+        Self { lake, folder, numbers, content: Mutex::default() }
     }
 
     /// Adds entries, in this order.
@@ -113,10 +107,8 @@ impl Archive {
     /// Adds a piece of a bundle as it is.
     pub(super) async fn append(&self, piece: &[u8]) -> Result<(), Error> {
         let mut content = self.content.lock().await;
-        let path = paths::archived_bundle(&self.folder, 1);
-        let bundle =
-            content.bundle.get_or_insert_with(|| FileUpload::new(self.store(), path.clone(), self.part_bytes, false));
-        bundle.write(piece).await.map_err(Error::store(format!("write {path}")))
+        let (number, bundle) = self.open_bundle(&mut content);
+        bundle.write(piece).await.map_err(self.unwritten(number))
     }
 
     /// Writes the index and last the description, one line of JSON for each slice, which makes the archive complete.
@@ -138,18 +130,30 @@ impl Archive {
                 compressor.compress(index.as_bytes())
             });
             let compressed = compressed.await?;
-            self.store.put(&path, compressed.into()).await.map_err(Error::store(format!("write {path}")))?;
+            self.lake.store.put(&path, compressed.into()).await.map_err(Error::store(format!("write {path}")))?;
         }
         let path = paths::archived_slice(&self.folder);
-        self.store.put(&path, slice_json.into()).await.map_err(Error::store(format!("write {path}")))?;
+        self.lake.store.put(&path, slice_json.into()).await.map_err(Error::store(format!("write {path}")))?;
         let mut content = self.content.lock().await;
         content.is_finished = true;
         let bundles = content.bundles.clone();
         Ok(FinishedArchive { folder: self.folder.clone(), numbers: self.numbers.clone(), bundles, index_bytes })
     }
 
-    fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store)
+    /// The bundle that is written to, with its number.
+    fn open_bundle<'c>(&self, content: &'c mut ArchiveContent) -> (u32, &'c mut FileUpload) {
+        // More would take 500 GiB.
+        let number = u32::try_from(content.bundles.len() + 1).unwrap_or(u32::MAX);
+        let begin = || {
+            // What is shorter than a part takes one request.
+            let (path, part_bytes) = (paths::archived_bundle(&self.folder, number), self.lake.part_bytes());
+            FileUpload::new(self.lake.upload_to(path, part_bytes), part_bytes)
+        };
+        (number, content.bundle.get_or_insert_with(begin))
+    }
+
+    fn unwritten(&self, bundle: u32) -> impl FnOnce(object_store::Error) -> Error + use<> {
+        Error::store(format!("write {}", paths::archived_bundle(&self.folder, bundle)))
     }
 
     /// Writes a frame into a bundle that has room for it. Returns where it is.
@@ -158,22 +162,18 @@ impl Archive {
         if content.bundle.as_ref().is_some_and(|bundle| bundle.length() + bytes > BUNDLE_BYTES) {
             self.finish_bundle(content).await?;
         }
-        // More would take 500 GiB.
-        let number = u32::try_from(content.bundles.len() + 1).unwrap_or(u32::MAX);
-        let path = paths::archived_bundle(&self.folder, number);
-        let bundle =
-            content.bundle.get_or_insert_with(|| FileUpload::new(self.store(), path.clone(), self.part_bytes, false));
+        let (number, bundle) = self.open_bundle(content);
         let offset = bundle.length();
         let written = async {
             bundle.write(frame).await?;
             bundle.write(&LINE_FEED).await
         };
-        written.await.map_err(Error::store(format!("write {path}")))?;
+        written.await.map_err(self.unwritten(number))?;
         Ok((number, offset))
     }
 
     async fn finish_bundle(&self, content: &mut ArchiveContent) -> Result<(), Error> {
-        let Some(bundle) = content.bundle.take() else { return Ok(()) };
+        let Some(mut bundle) = content.bundle.take() else { return Ok(()) };
         content.bundles.push(bundle.length());
         bundle.finish().await.map_err(Error::store(format!("write a bundle of {}", self.folder)))
     }
@@ -195,16 +195,14 @@ impl Drop for Archive {
         if content.is_finished || bundles == 0 {
             return;
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let paths: Vec<_> = (1..=bundles as u32).map(|n| paths::archived_bundle(&self.folder, n)).collect();
-            let store = self.store();
-            runtime.spawn(async move {
-                for path in paths {
-                    // If it stays, it is ignored.
-                    let _ = store.delete(&path).await;
-                }
-            });
-        }
+        let paths: Vec<_> = (1..=bundles as u32).map(|n| paths::archived_bundle(&self.folder, n)).collect();
+        let store = Arc::clone(&self.lake.store);
+        self.lake.spawn(async move {
+            for path in paths {
+                // If it stays, it is ignored.
+                let _ = store.delete(&path).await;
+            }
+        });
     }
 }
 

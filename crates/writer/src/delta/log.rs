@@ -4,8 +4,7 @@
 //! whole table as it was read, and two blind appends conflict instead of both adding their rows.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::CommitData;
@@ -13,14 +12,12 @@ use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
 use deltalake::logstore::LogStoreRef;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
-use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
+use crate::delta::commit_info::{FolderState, KeptFiles, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
 use crate::delta::entry_put::EntryPut;
 use crate::delta::file_commit::FileCommit;
@@ -51,9 +48,9 @@ pub(crate) struct Log {
     lease: LeaseSlot,
     /// Whether files that a commit removes are kept for readers of older versions.
     keeps_removed: bool,
-    /// Whether the folder may hold orphan files: another tool committed, or removed files are kept, and the folder was
-    /// not listed since. The next run lists it.
-    is_unclean: AtomicBool,
+    /// What the folder holds besides the table's files, as far as is known. After a commit of another tool, only a
+    /// listing tells.
+    folder: std::sync::Mutex<FolderState>,
 }
 
 /// How a commit ended.
@@ -80,7 +77,7 @@ impl Log {
             readers,
             lease,
             keeps_removed,
-            is_unclean: AtomicBool::new(true),
+            folder: std::sync::Mutex::new(FolderState::Unknown),
         }
     }
 
@@ -98,6 +95,14 @@ impl Log {
         Ok(snapshot.clone())
     }
 
+    /// Whether there is a table. A log that is not known yet is listed, and not read.
+    pub(crate) async fn exists(&self) -> Result<bool, Error> {
+        if self.snapshot.lock().await.is_some() {
+            return Ok(true);
+        }
+        self.store.is_delta_table_location().await.map_err(Error::log(self.table.name))
+    }
+
     /// The files of the newest version known; none when there is no table yet.
     pub(crate) async fn files(&self) -> Result<Vec<Arc<DataFile>>, Error> {
         Ok(self.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default())
@@ -105,8 +110,18 @@ impl Log {
 
     /// The newest version, read again.
     pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
-        *self.snapshot.lock().await = None;
-        self.snapshot().await
+        let known = self.snapshot.lock().await.take().map(|known| known.version);
+        self.expect(known).await
+    }
+
+    /// The newest version, which is this one unless another writer has committed since.
+    async fn expect(&self, version: Option<u64>) -> Result<Option<Arc<Snapshot>>, Error> {
+        let read = self.snapshot().await;
+        let is_other = !matches!(&read, Ok(Some(read)) if version == Some(read.version));
+        if version.is_some() && is_other {
+            self.set_folder_state(FolderState::Unknown);
+        }
+        read
     }
 
     /// Names of the columns of which the log keeps statistics.
@@ -150,7 +165,7 @@ impl Log {
     ) -> Result<(), Error> {
         let protocol: Protocol = schema::protocol(self.table)?;
         let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
-        self.set_clean(true);
+        self.set_folder_state(FolderState::Clean);
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: paths::table_url(lake, self.table),
@@ -158,8 +173,10 @@ impl Log {
             metadata: metadata.clone(),
         };
         let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
-        let bytes = self.entry_bytes(actions, operation, None, HashMap::new())?;
-        self.put(0, bytes).await?;
+        let (bytes, _) = self.entry(actions, operation, None, HashMap::new())?;
+        if !self.put(0, bytes).await? {
+            self.set_folder_state(FolderState::Unknown);
+        }
         self.reload().await.map(drop)
     }
 
@@ -217,13 +234,12 @@ impl Log {
         operation: DeltaOperation,
     ) -> Result<bool, Error> {
         self.check_writable(from)?;
-        let bytes = self.entry_bytes(actions, operation, Some(from.version), HashMap::new())?;
+        let (bytes, folder) = self.entry(actions, operation, Some(from.version), HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
-        if !won {
-            self.set_clean(false);
-        }
-        self.reload().await?;
+        self.set_folder_state(if won { folder } else { FolderState::Unknown });
+        *self.snapshot.lock().await = None;
+        self.expect(Some(version)).await?;
         if won {
             self.checkpoint_after(version).await;
         }
@@ -242,17 +258,36 @@ impl Log {
         Ok(version.map_err(&error)?.is_some())
     }
 
+    /// The entry of a version; `None`: it is no longer there.
+    pub(crate) async fn read_entry(&self, version: u64) -> Result<Option<bytes::Bytes>, Error> {
+        self.store.read_commit_entry(version).await.map_err(Error::log(self.table.name))
+    }
+
     /// Who made the newest commit.
     pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
-        let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
+        let entry = self.read_entry(snapshot.version).await?;
         let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
-        self.set_clean(newest == NewestCommit::Clean);
+        self.set_folder_state(match newest {
+            NewestCommit::Own(state) => state,
+            NewestCommit::Foreign => FolderState::Unknown,
+        });
         Ok(newest)
     }
 
-    /// Sets whether the folder is known to hold only the table's files.
-    pub(crate) fn set_clean(&self, is_clean: bool) {
-        self.is_unclean.store(!is_clean, Ordering::Relaxed);
+    /// What the folder holds besides the table's files, as far as is known.
+    pub(crate) fn folder_state(&self) -> FolderState {
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_folder_state(&self, state: FolderState) {
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Commits nothing but what is known of the folder, so that the next run need not find it out. Best effort: another
+    /// writer may commit first.
+    pub(crate) async fn record_folder_state(&self, from: &Snapshot) -> Result<(), Error> {
+        let operation = DeltaOperation::VacuumEnd { status: "COMPLETED".to_owned() };
+        self.put_actions(from, vec![], operation).await.map(drop)
     }
 
     /// Commits files on top of `from`, and deletes removed ones unless they are kept for readers of older versions.
@@ -266,18 +301,16 @@ impl Log {
         commit: FileCommit<'_>,
     ) -> Result<CommitOutcome, Error> {
         self.check_writable(from)?;
-        if self.keeps_removed && !commit.remove.is_empty() {
-            self.set_clean(false);
-        }
         let about = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
         let (actions, operation) = (commit.actions(self.table, &from.metadata), commit.operation(self.table));
-        let bytes = self.entry_bytes(actions, operation, Some(from.version), about)?;
+        let (bytes, folder) = self.entry(actions, operation, Some(from.version), about)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
-            self.set_clean(false);
+            self.set_folder_state(FolderState::Unknown);
             self.reload().await?;
             return Ok(CommitOutcome::Conflict);
         }
+        self.set_folder_state(folder);
         let removed: HashSet<&Path> = commit.remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
         let files = kept.chain(commit.add.iter().cloned().map(Arc::new)).collect();
@@ -299,61 +332,44 @@ impl Log {
         Ok(table)
     }
 
-    /// Files that commits removed, with the time of removal in milliseconds.
-    pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
-        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
-        let state = table.snapshot().map_err(&error)?;
-        let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
-            let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
-            (paths::in_lake(self.table, &path), file.deletion_timestamp().unwrap_or(i64::MAX))
-        });
-        removed.try_collect().await.map_err(&error)
-    }
-
-    /// As [`Log::tombstones`], read from the log entries that still exist: checkpoints drop old tombstones.
-    pub(crate) async fn tombstones_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
-        let (store, mut removed) = (self.store.object_store(None), Vec::new());
-        let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
-        let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;
-        for entry in entries.into_iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
-            let bytes = match store.get(&entry.location).await {
-                Ok(found) => found.bytes().await.map_err(error)?,
-                Err(object_store::Error::NotFound { .. }) => continue,
-                Err(source) => return Err(error(source)),
-            };
-            for line in bytes.split(|byte| *byte == b'\n') {
-                let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
-                let remove = action["remove"].take();
-                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else {
-                    continue;
-                };
-                let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
-                removed.push((paths::in_lake(self.table, &path), at));
-            }
-        }
-        Ok(removed)
-    }
-
-    /// The log entry of a commit. `read`: the version that it is based on.
-    fn entry_bytes(
+    /// The log entry of a commit, and what the folder holds once it is made. `read`: the version that it is based on.
+    fn entry(
         &self,
         actions: Vec<Action>,
         operation: DeltaOperation,
         read: Option<u64>,
         mut about: HashMap<String, Value>,
-    ) -> Result<bytes::Bytes, Error> {
+    ) -> Result<(bytes::Bytes, FolderState), Error> {
         // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
         // No two entries are equal: one that is read back tells who wrote it.
         about.insert("txnId".to_owned(), json!(Uuid::new_v4()));
-        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_undeleted();
-        about.insert(CLEAN.to_owned(), json!(is_clean));
+        let folder = self.folder_after(read.map_or(0, |read| read + 1), &actions);
+        folder.add_to(&mut about);
         if let Some(version) = read {
             about.insert("readVersion".to_owned(), json!(version));
         }
         let data = CommitData::new(actions, operation, about, vec![]);
-        data.get_bytes().map_err(|source| Error::log(self.table.name)(source.into()))
+        let bytes = data.get_bytes().map_err(|source| Error::log(self.table.name)(source.into()))?;
+        Ok((bytes, folder))
+    }
+
+    /// What the folder holds after a commit with these actions.
+    fn folder_after(&self, version: u64, actions: &[Action]) -> FolderState {
+        if self.readers.has_undeleted() {
+            return FolderState::Unknown;
+        }
+        let removed = actions.iter().filter_map(|action| match action {
+            Action::Remove(remove) => remove.deletion_timestamp,
+            _ => None,
+        });
+        match (self.folder_state(), removed.min()) {
+            (FolderState::Clean, Some(removed_at)) if self.keeps_removed => {
+                FolderState::KeepsRemoved(KeptFiles { version, removed_at })
+            }
+            (state, _) => state,
+        }
     }
 
     /// Writes the log entry of a version. `false`: that version is taken.

@@ -1,4 +1,4 @@
-//! What `maintain` does to a table besides merging its small files: orphan files and checkpoints.
+//! What `maintain` does besides merging small files: orphan files, checkpoints, and uploads that were never ended.
 
 use copilot_lake_tables::Table;
 
@@ -50,6 +50,21 @@ impl Lake {
             return Ok(counts);
         }
         Err(damaged(table, &missing, log.files().await?.len()))
+    }
+
+    /// How many uploads [`Lake::abort_uploads`] would abort, unless a command is writing to the lake. Where the store does
+    /// not list them, a warning says so.
+    pub async fn abandoned_uploads(&self) -> usize {
+        self.inner.storage.uploads.count().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not look for uploads that killed runs left");
+            0
+        })
+    }
+
+    /// Aborts uploads of this program's files that were begun and never ended, and returns how many. The caller must hold
+    /// the lock. What fails is a warning, and left to the next command that writes.
+    pub async fn abort_uploads(&self) -> usize {
+        self.inner.storage.abort_uploads().await
     }
 
     /// Whether the log of a table has so many commits since its last checkpoint that opening it takes longer than it

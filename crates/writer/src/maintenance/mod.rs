@@ -6,6 +6,7 @@
 
 mod adapt;
 pub(crate) mod compaction;
+mod kept_files;
 pub(crate) mod lost;
 pub(crate) mod maintain;
 pub(crate) mod merge_files;

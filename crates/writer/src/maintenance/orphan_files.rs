@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::now_millis;
-use crate::delta::commit_info;
+use crate::delta::commit_info::{self, FolderState};
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
+use crate::delta::tombstones::Tombstone;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
+use crate::maintenance::kept_files;
 use crate::maintenance::table_folder::TableFolder;
 use crate::storage::listing::ListedFile;
 use crate::storage::paths;
@@ -20,8 +22,8 @@ pub(crate) struct Orphans {
     folder: TableFolder,
     /// What is to be deleted.
     pub(crate) files: Vec<ListedFile>,
-    /// Whether some stay until their time is over.
-    keeps_some: bool,
+    /// When the oldest of those were removed that stay until their time is over.
+    oldest_kept: Option<i64>,
 }
 
 /// Looks for the orphan files in a table's folder; `None` when there is no table. Nothing is deleted.
@@ -30,7 +32,7 @@ pub(crate) struct Orphans {
 pub(crate) async fn find(lake: &LakeStorage, log: &Log) -> Result<Option<Orphans>, Error> {
     let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(None) };
     let (kept_since, removed) = (kept_since(lake), removal_times(&folder, lake, log).await?);
-    let (mut files, mut keeps_some) = (Vec::new(), false);
+    let (mut files, mut kept) = (Vec::new(), Vec::<i64>::new());
     for file in &folder.listed {
         let is_orphan = if file.is_log {
             paths::is_staged(&file.name) && {
@@ -40,14 +42,14 @@ pub(crate) async fn find(lake: &LakeStorage, log: &Log) -> Result<Option<Orphans
         } else {
             let (is_current, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
             let fate = fate(FileFacts { name: &file.name, is_current, removed_at }, kept_since);
-            keeps_some |= fate == FileFate::Wait;
+            kept.extend(removed_at.filter(|_| fate == FileFate::Wait));
             fate == FileFate::Delete
         };
         if is_orphan {
             files.push(file.clone());
         }
     }
-    Ok(Some(Orphans { folder, files, keeps_some }))
+    Ok(Some(Orphans { folder, files, oldest_kept: kept.into_iter().min() }))
 }
 
 /// Deletes the orphan files in a table's folder. Returns files of the table that are missing: if there are any, nothing
@@ -67,10 +69,9 @@ impl Orphans {
         if !self.folder.missing.is_empty() {
             return Ok(self.folder.missing);
         }
-        if !self.folder.wrong_size.is_empty() {
-            // If another tool commits first, the next run corrects them.
-            log.correct_files(&self.folder.snapshot, &self.folder.wrong_size).await?;
-        }
+        // If another tool commits first, the next run corrects them, and lists what that has changed.
+        let is_newest = self.folder.wrong_size.is_empty()
+            || log.correct_files(&self.folder.snapshot, &self.folder.wrong_size).await?;
         if !self.files.is_empty() {
             // A run that was paused before it listed the folder may have listed files of the one that took over.
             lake.check_lease().await?;
@@ -79,7 +80,13 @@ impl Orphans {
             delete(lake, &file.path).await?;
             tracing::info!(path = file.path, "deleted an orphan file");
         }
-        log.set_clean(!self.keeps_some);
+        if is_newest {
+            let TableFolder { snapshot, listed, .. } = &self.folder;
+            log.set_folder_state(match self.oldest_kept {
+                Some(removed_at) => kept_files::track(log, snapshot, listed, removed_at).await?,
+                None => FolderState::Clean,
+            });
+        }
         Ok(vec![])
     }
 }
@@ -94,16 +101,18 @@ async fn removal_times(folder: &TableFolder, lake: &LakeStorage, log: &Log) -> R
     if unknown.is_empty() {
         return Ok(removed);
     }
-    for (path, at) in log.tombstones().await? {
-        if unknown.remove(path.as_ref()) {
-            removed.insert(path.to_string(), at);
+    // One without a time stays for as long as files are kept at all.
+    let time = |tombstone: &Tombstone| tombstone.removed_at.unwrap_or(i64::MAX);
+    for tombstone in log.tombstones().await? {
+        if unknown.remove(tombstone.path.as_ref()) {
+            removed.insert(tombstone.path.to_string(), time(&tombstone));
         }
     }
     if !unknown.is_empty() {
         // Checkpoints drop tombstones after a week.
-        for (path, at) in log.tombstones_by_entries().await? {
-            if unknown.contains(path.as_ref()) {
-                removed.insert(path.to_string(), at);
+        for tombstone in log.tombstones_by_entries().await? {
+            if unknown.contains(tombstone.path.as_ref()) {
+                removed.insert(tombstone.path.to_string(), time(&tombstone));
             }
         }
     }

@@ -6,7 +6,7 @@
 pub(crate) mod conform;
 pub(crate) mod key_probe;
 mod page_reader;
-mod properties;
+pub(crate) mod properties;
 pub(crate) mod reader;
 pub(crate) mod row_selection;
 pub(crate) mod small_file;

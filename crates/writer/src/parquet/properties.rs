@@ -2,7 +2,7 @@
 
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::{KeyValue, SortingColumn};
-use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use ::parquet::schema::types::ColumnPath;
 use arrow::datatypes::Schema;
 use copilot_lake_tables::{SCHEMA_VERSION, Table};
@@ -26,6 +26,14 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 /// The prefix of `created_by` in files of this program; the version follows.
 pub(crate) const CREATED_BY: &str = "copilot-lake ";
 
+/// What all Parquet files that stay in a lake have in common.
+pub(crate) fn base_properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_created_by(format!("{CREATED_BY}{}", env!("CARGO_PKG_VERSION")))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+}
+
 /// The properties of a file with that schema. `rows`: row limit of a row group, which Bloom filters are sized for
 /// before they are folded to fit. `sorted`: rows come in the table's order, and the file declares it.
 pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize, sorted: bool) -> WriterProperties {
@@ -40,10 +48,7 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize, so
         let column_idx = i32::try_from(schema.index_of(&layout.fields()[at].name).ok()?).ok()?;
         Some(SortingColumn { column_idx, descending: false, nulls_first: true })
     });
-    let mut properties = WriterProperties::builder()
-        .set_created_by(format!("{CREATED_BY}{}", env!("CARGO_PKG_VERSION")))
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+    let mut properties = base_properties()
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_size_limit(1 << 20)
         .set_data_page_row_count_limit(PAGE_ROWS)

@@ -7,10 +7,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::storage::part_upload::{PartUpload, UploadTarget};
 
-/// Full parts in memory, beside the one that is filled.
+/// Full parts in memory, beside the one that is filled and those whose memory the upload reserves.
 const FULL_PARTS: usize = 1;
 
-/// The encoder's output; blocks while the part before is not sent.
+/// The encoder's output; blocks until the upload has room for another part.
 pub(crate) struct PartWriter {
     part: Vec<u8>,
     size: usize,
@@ -42,7 +42,7 @@ impl Upload {
         self.upload.begin().await.map(drop)
     }
 
-    /// Sends parts while `work` makes them; fails as soon as sending does.
+    /// Sends parts while `work` makes them. A part that was not sent fails it at one of the next, or the completion.
     pub(crate) async fn send_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
         tokio::pin!(work);
         let made = loop {
@@ -76,7 +76,7 @@ impl Upload {
     }
 
     /// Publishes the file of `size` bytes under its name.
-    pub(crate) async fn complete(self, size: u64) -> Result<()> {
+    pub(crate) async fn complete(mut self, size: u64) -> Result<()> {
         self.upload.complete(size).await
     }
 }
@@ -87,7 +87,8 @@ impl PartWriter {
         std::mem::take(&mut self.part)
     }
 
-    /// Bytes in memory, at most: of a large file a part is being sent while the next one is filled.
+    /// Bytes in memory, at most, without those that the upload reserves: of a large file a part is being sent while the
+    /// next one is filled.
     pub(crate) fn memory(&self) -> usize {
         self.part.capacity() + if self.has_sent { FULL_PARTS * self.size } else { 0 }
     }

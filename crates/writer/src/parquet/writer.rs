@@ -24,7 +24,6 @@ use crate::parquet::properties;
 use crate::parquet::spill::Spill;
 use crate::parquet::statistics;
 use crate::parquet::upload::{PartWriter, Upload};
-use crate::storage::part_upload::UploadTarget;
 use crate::storage::paths;
 
 /// Files of at most so many bytes wait in memory until they are published.
@@ -109,16 +108,7 @@ impl DataFileWriter {
         // Without the embedded Arrow schema: readers see plain types.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let options = options.with_page_store_factory(Arc::new(Spill::new(lake.root.clone())));
-        let (store, keeps_parts, unsettled) = (Arc::clone(&lake.store), lake.root.is_none(), lake.begins());
-        let to = UploadTarget {
-            store,
-            path: path.clone(),
-            keeps_parts,
-            single_bytes: SINGLE_BYTES,
-            replaces: false,
-            unsettled,
-        };
-        let (parts, mut upload) = Upload::new(to, lake.part_bytes());
+        let (parts, mut upload) = Upload::new(lake.upload_to(path.clone(), SINGLE_BYTES), lake.part_bytes());
         if lake.root.is_some() {
             // On a disk it costs nothing, and no file waits in memory.
             upload.begin().await.map_err(Error::store(format!("write {path}")))?;

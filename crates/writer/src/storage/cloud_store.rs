@@ -50,6 +50,10 @@ type OpenedStore = (Arc<dyn ObjectStore>, AbandonedUploads);
 /// Opens the store at a URL. Nothing is requested.
 pub(crate) fn open(url: &Url, options: &StoreOptions) -> Result<CloudStore, Error> {
     let unsupported = |reason: String| Error::Unsupported { url: shown_location(url.as_str()), reason };
+    if matches!(url.scheme(), "wasb" | "wasbs") {
+        let form = "abfss://container@account.dfs.core.windows.net/lake";
+        return Err(unsupported(format!("{}:// is the older name: write {form}", url.scheme())));
+    }
     let has_container = matches!(url.scheme(), "abfs" | "abfss");
     if url.password().is_some() || (!url.username().is_empty() && !has_container) {
         return Err(unsupported("credentials do not belong in the URL: put them into the environment".to_owned()));
@@ -247,6 +251,7 @@ mod tests {
     /// A URL, options, and what is expected.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
+    #[cfg(all(feature = "s3", feature = "azure", feature = "gcs"))]
     #[test]
     fn a_url_names_its_store() {
         let account = ("azure_storage_account_name", "account");
@@ -265,6 +270,14 @@ mod tests {
                 &[("azure_storage_token", "t")],
                 "abfss://work%20space@onelake.dfs.fabric.microsoft.com/sales.Lakehouse/Tables/",
             ),
+            // A workspace and a lakehouse by their ids.
+            (
+                "abfss://0b0ca9f3-6f4d-4f5b-9d6f-7f1a4f6c2d11@onelake.dfs.fabric.microsoft.com/\
+                 5d2e8c7a-1b3f-4e6d-8a9c-0f1e2d3c4b5a/Files",
+                &[("azure_storage_token", "t")],
+                "abfss://0b0ca9f3-6f4d-4f5b-9d6f-7f1a4f6c2d11@onelake.dfs.fabric.microsoft.com/\
+                 5d2e8c7a-1b3f-4e6d-8a9c-0f1e2d3c4b5a/Files/",
+            ),
             ("gs://bucket/lake", &[("google_skip_signature", "true")], "gs://bucket/lake/"),
         ];
         for (url, options, expected) in cases {
@@ -273,12 +286,45 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "azure")]
+    #[test]
+    fn a_url_of_onelake_names_workspace_and_lakehouse() {
+        let (workspace, lakehouse) = ("0b0ca9f3-6f4d-4f5b-9d6f-7f1a4f6c2d11", "5d2e8c7a-1b3f-4e6d-8a9c-0f1e2d3c4b5a");
+        let host = "onelake.dfs.fabric.microsoft.com";
+        let token = [("azure_storage_token", "t")];
+        for place in [format!("abfss://{workspace}@{host}"), format!("https://{host}/{workspace}")] {
+            let root = opened(&place, &token).map(|opened| opened.store.to_string());
+            assert_eq!(root.unwrap(), format!("MicrosoftAzure {{ account: onelake, container: {workspace} }}"));
+            let below = opened(&format!("{place}/{lakehouse}/Files/lake"), &token);
+            assert_eq!(below.unwrap().store.to_string(), format!("PrefixObjectStore({lakehouse}/Files/lake)"));
+        }
+    }
+
+    #[cfg(not(all(feature = "s3", feature = "azure", feature = "gcs")))]
+    #[test]
+    fn a_url_without_its_feature_says_which_to_build_with() {
+        let cases = [
+            ("s3://bucket/lake", "s3", cfg!(feature = "s3")),
+            ("az://container/lake", "azure", cfg!(feature = "azure")),
+            ("abfss://files@account.dfs.core.windows.net/lake", "azure", cfg!(feature = "azure")),
+            ("gs://bucket/lake", "gcs", cfg!(feature = "gcs")),
+        ];
+        for (url, feature, _) in cases.into_iter().filter(|(.., is_built)| !is_built) {
+            let build = format!("this program was built without it: build one with `cargo build --features {feature}`");
+            let error = opened(url, &[]).map(|opened| opened.url);
+            assert_eq!(error, Err(format!("no lake can be opened at {url}: {build}")));
+        }
+    }
+
+    #[cfg(all(feature = "s3", feature = "azure", feature = "gcs"))]
     #[test]
     fn what_is_wrong_is_said_without_secrets() {
         let cases: &[Case<'_>] = &[
             ("s3://KEY:SECRET@bucket/lake", &[], "s3://***@bucket/lake: credentials do not belong in the URL"),
             ("az://container/lake?sig=SECRET", &[], "az://container/lake?***: a location has neither"),
             ("ftp://host/lake", &[], "ftp://host/lake: it is not the URL of a store"),
+            ("wasbs://c@a.blob.core.windows.net/lake", &[], "wasbs:// is the older name: write abfss://container@"),
+            ("wasb://KEY:SECRET@host/lake", &[], "wasb://***@host/lake: wasb:// is the older name"),
             ("s3://bucket", &[("aws_secret", "SECRET")], "`lake.options.aws_secret` is no option of this store"),
             ("s3://bucket", &[("allow_http", "true")], "[network] says how requests are sent"),
             ("s3://bucket", &[("endpoint", "http://minio.example:9000")], "not on this machine"),

@@ -14,8 +14,8 @@ use object_store::{
 
 use crate::storage::repeated_deletes;
 
-/// Objects in a page of a listing.
-const PAGE: u64 = 1_000;
+/// Objects in a page of a listing. In tests fewer, so that a listing that grows is seen.
+const PAGE: u64 = if cfg!(test) { 50 } else { 1_000 };
 
 /// Requests to the store of a lake, without those that were repeated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

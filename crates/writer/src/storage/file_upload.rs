@@ -1,9 +1,6 @@
-//! Uploads a file of unknown size, of which one part is in memory at most.
+//! Uploads a file of unknown size. The part that is filled is in memory, and as many as are in flight.
 
-use std::sync::Arc;
-
-use object_store::path::Path;
-use object_store::{ObjectStore, Result};
+use object_store::Result;
 
 use crate::storage::part_upload::{PartUpload, UploadTarget};
 
@@ -17,11 +14,7 @@ pub(crate) struct FileUpload {
 }
 
 impl FileUpload {
-    /// `replaces`: whether a file of that name may be there.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, path: Path, part_bytes: usize, replaces: bool) -> Self {
-        // What is shorter than a part takes one request.
-        let single_bytes = part_bytes;
-        let to = UploadTarget { store, path, keeps_parts: true, single_bytes, replaces, unsettled: None };
+    pub(crate) fn new(to: UploadTarget, part_bytes: usize) -> Self {
         Self { upload: PartUpload::new(to), part_bytes, part: Vec::new(), length: 0 }
     }
 
@@ -43,9 +36,9 @@ impl FileUpload {
         Ok(())
     }
 
-    /// Publishes the file under its name.
-    pub(crate) async fn finish(mut self) -> Result<()> {
-        self.upload.put_last(self.part).await?;
+    /// Publishes the file under its name. If that fails, it is to be discarded.
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        self.upload.put_last(std::mem::take(&mut self.part)).await?;
         self.upload.complete(self.length).await
     }
 

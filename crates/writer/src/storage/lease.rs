@@ -48,8 +48,10 @@ pub(crate) struct Lease {
     held: tokio::sync::Mutex<HeldLease>,
     state: Mutex<LeaseState>,
     renewing: Mutex<Option<JoinHandle<()>>>,
-    /// Commits that were sent and whose outcome is unknown, and uploads that are not ended.
-    unsettled: AtomicUsize,
+    /// Commits that were sent and whose outcome is unknown.
+    commits: AtomicUsize,
+    /// Uploads that are not ended.
+    uploads: AtomicUsize,
     /// What is carried to its end before the lease is released.
     pub(crate) background: Background,
 }
@@ -75,23 +77,35 @@ struct LeaseState {
 /// A lease that was taken.
 pub(crate) struct Acquired {
     pub(crate) lease: Arc<Lease>,
-    /// Whether somebody who held it before may have left a commit that still arrives, or uploads.
+    /// Whether somebody who held it before may have left a commit that still arrives.
     pub(crate) needs_fence: bool,
+    /// Whether somebody who held it before may have left uploads.
+    pub(crate) may_have_uploads: bool,
+}
+
+/// What may outlive the holder of a lease.
+#[derive(Debug, Clone, Copy)]
+enum LeasedWork {
+    Commit,
+    Upload,
 }
 
 /// A request whose outcome is unknown, or an upload that is not ended, until it is settled. Dropping it settles nothing.
 #[must_use]
-pub(crate) struct Unsettled(Arc<Lease>);
+pub(crate) struct Unsettled {
+    lease: Arc<Lease>,
+    work: LeasedWork,
+}
 
 impl Unsettled {
     /// The outcome is known.
     pub(crate) fn settle(self) {
-        self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
+        self.lease.unsettled(self.work).fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Ends what is counted, before the lease is released.
     pub(crate) fn end_with(self, end: impl Future<Output = bool> + Send + 'static) {
-        Arc::clone(&self.0).background.spawn(async move {
+        Arc::clone(&self.lease).background.spawn(async move {
             if end.await {
                 self.settle();
             }
@@ -123,17 +137,22 @@ impl Lease {
                     if !single_writer {
                         check_conditions(&*store, &text).await?;
                     }
+                    let lease = Self::begin(store, text, version, sent);
                     // Nothing tells how a holder before has ended.
-                    return Ok(Self::begin(store, text, version, sent, true));
+                    return Ok(Acquired { lease, needs_fence: true, may_have_uploads: true });
                 }
                 LeasePut::Refused(found) => found,
             };
             let Some(of_other) = found.take() else { continue };
             let of_other = if of_other.text.released { of_other } else { watch(&*store, of_other).await? };
             let needs_fence = !of_other.text.released || of_other.text.unsettled;
+            let may_have_uploads = needs_fence || of_other.text.has_uploads;
             let sent = Instant::now();
             match put_if(&*store, &text, PutMode::Update(of_other.version)).await? {
-                LeasePut::Done(version) => return Ok(Self::begin(store, text, version, sent, needs_fence)),
+                LeasePut::Done(version) => {
+                    let lease = Self::begin(store, text, version, sent);
+                    return Ok(Acquired { lease, needs_fence, may_have_uploads });
+                }
                 LeasePut::Refused(other) => found = other,
             }
         }
@@ -141,19 +160,14 @@ impl Lease {
         Err(Error::Held { run_id, since })
     }
 
-    fn begin(
-        store: Arc<dyn ObjectStore>,
-        text: LeaseText,
-        version: UpdateVersion,
-        sent: Instant,
-        needs_fence: bool,
-    ) -> Acquired {
+    fn begin(store: Arc<dyn ObjectStore>, text: LeaseText, version: UpdateVersion, sent: Instant) -> Arc<Self> {
         let lease = Arc::new(Self {
             store,
             held: tokio::sync::Mutex::new(HeldLease { text, version }),
             state: Mutex::new(LeaseState { renewed_at: sent, is_lost: false }),
             renewing: Mutex::new(None),
-            unsettled: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
+            uploads: AtomicUsize::new(0),
             background: Background::default(),
         });
         let renewed = Arc::downgrade(&lease);
@@ -174,7 +188,7 @@ impl Lease {
             }
         });
         *lease.renewing.lock().unwrap_or_else(PoisonError::into_inner) = Some(renewing);
-        Acquired { lease, needs_fence }
+        lease
     }
 
     /// Checks that the lease is held still: by the time of its last renewal, or by renewing it.
@@ -202,11 +216,26 @@ impl Lease {
         }
     }
 
-    /// Counts a commit that is about to be sent, or an upload. If it is never settled, the next holder fences and looks
-    /// for abandoned uploads.
+    /// Counts a commit that is about to be sent. If it is never settled, the next holder fences.
     pub(crate) fn begins(self: &Arc<Self>) -> Unsettled {
-        self.unsettled.fetch_add(1, Ordering::Relaxed);
-        Unsettled(Arc::clone(self))
+        self.begins_work(LeasedWork::Commit)
+    }
+
+    /// Counts an upload that is about to begin. If it is never settled, the next holder looks for abandoned uploads.
+    pub(crate) fn begins_upload(self: &Arc<Self>) -> Unsettled {
+        self.begins_work(LeasedWork::Upload)
+    }
+
+    fn begins_work(self: &Arc<Self>, work: LeasedWork) -> Unsettled {
+        self.unsettled(work).fetch_add(1, Ordering::Relaxed);
+        Unsettled { lease: Arc::clone(self), work }
+    }
+
+    fn unsettled(&self, work: LeasedWork) -> &AtomicUsize {
+        match work {
+            LeasedWork::Commit => &self.commits,
+            LeasedWork::Upload => &self.uploads,
+        }
     }
 
     /// Renews the lease, unless a renewal that was sent since has succeeded.
@@ -286,7 +315,9 @@ impl Lease {
                 return Ok(());
             }
             held.text.released = true;
-            held.text.unsettled = self.unsettled.load(Ordering::Relaxed) > 0;
+            let is_unsettled = |work| self.unsettled(work).load(Ordering::Relaxed) > 0;
+            held.text.unsettled = is_unsettled(LeasedWork::Commit);
+            held.text.has_uploads = is_unsettled(LeasedWork::Upload);
             match self.replace(&mut held).await {
                 // Somebody else holds it, and knows what to do.
                 Ok(_) | Err(ReplaceError::Lost(_)) => Ok(()),

@@ -20,9 +20,12 @@ pub(super) struct LeaseText {
     pub(super) renewal: u64,
     /// The holder has ended.
     pub(super) released: bool,
-    /// A commit of the holder, which has ended, may still arrive, or it has left uploads.
+    /// A commit of the holder, which has ended, may still arrive.
     #[serde(default)]
     pub(super) unsettled: bool,
+    /// The holder, which has ended, may have left uploads, or has not found out whether others did.
+    #[serde(default)]
+    pub(super) has_uploads: bool,
 }
 
 impl LeaseText {

@@ -16,7 +16,11 @@ use crate::storage::paths::LOCK;
 
 /// The lock of a lake; a file's is released when dropped, and by the system when the process is killed.
 #[derive(Debug)]
-pub struct Lock(HeldLock);
+pub struct Lock {
+    held: HeldLock,
+    /// Uploads of killed runs that were aborted when it was taken.
+    pub aborted_uploads: usize,
+}
 
 #[derive(Debug)]
 enum HeldLock {
@@ -56,22 +60,22 @@ impl Lock {
             file.flush()
         };
         write(&mut file).map_err(Error::file(action))?;
-        Ok(Self(HeldLock::File(file)))
+        Ok(Self { held: HeldLock::File(file), aborted_uploads: 0 })
     }
 
     /// A lease, held until it is released, or not renewed for long enough.
-    pub(crate) fn lease(lease: Arc<Lease>) -> Self {
-        Self(HeldLock::Lease(lease))
+    pub(crate) fn lease(lease: Arc<Lease>, aborted_uploads: usize) -> Self {
+        Self { held: HeldLock::Lease(lease), aborted_uploads }
     }
 
     /// The lock of a lake that only this process can reach.
     pub(crate) fn process() -> Self {
-        Self(HeldLock::Process)
+        Self { held: HeldLock::Process, aborted_uploads: 0 }
     }
 
     /// Releases the lock, so that the next run need not wait.
     pub async fn release(self) {
-        if let HeldLock::Lease(lease) = &self.0 {
+        if let HeldLock::Lease(lease) = &self.held {
             lease.release().await;
         }
     }
@@ -80,7 +84,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // The file stays: removing it would let two runs lock two files of the same name.
-        if let HeldLock::File(file) = &self.0 {
+        if let HeldLock::File(file) = &self.held {
             let _ = file.set_len(0);
             let _ = file.unlock();
         }

@@ -20,6 +20,7 @@ mod local_upload;
 pub(crate) mod location;
 pub(crate) mod lock;
 pub(crate) mod lock_kind;
+pub(crate) mod log_cache;
 pub(crate) mod part_upload;
 pub(crate) mod paths;
 pub(crate) mod probe;

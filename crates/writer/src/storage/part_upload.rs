@@ -3,15 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Result};
+use object_store::{Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Result};
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
+use crate::memory::MemoryPool;
 use crate::storage::lease::Unsettled;
+
+/// Parts of an upload in flight, at most: one connection to a store carries less than a machine sends.
+const PARTS_IN_FLIGHT: usize = 4;
 
 /// An upload in progress. Dropping it discards what was sent.
 pub(crate) struct PartUpload {
     to: UploadTarget,
     state: UploadState,
+    /// Parts in flight, whose memory is reserved.
+    in_flight: JoinSet<Result<()>>,
 }
 
 /// Where an upload goes.
@@ -26,11 +33,15 @@ pub(crate) struct UploadTarget {
     pub(crate) replaces: bool,
     /// Counts the upload until it has ended.
     pub(crate) unsettled: Option<Unsettled>,
+    /// The memory of parts in flight while the next one is made; `None`: they are sent one after another.
+    pub(crate) memory: Option<MemoryPool>,
 }
 
 enum UploadState {
     /// Nothing was sent.
     Waiting,
+    /// The upload in parts was requested, and may have begun.
+    Beginning,
     /// In a mutex that is never locked, because an upload alone is not `Sync`.
     InParts(Mutex<Box<dyn MultipartUpload>>),
     /// The whole of a short file.
@@ -42,12 +53,13 @@ enum UploadState {
 impl PartUpload {
     /// An upload of which nothing is sent yet.
     pub(crate) fn new(to: UploadTarget) -> Self {
-        Self { to, state: UploadState::Waiting }
+        Self { to, state: UploadState::Waiting, in_flight: JoinSet::new() }
     }
 
     /// The upload in parts, begun if it was not yet.
     pub(crate) async fn begin(&mut self) -> Result<&mut dyn MultipartUpload> {
         if !matches!(self.state, UploadState::InParts(_)) {
+            self.state = UploadState::Beginning;
             self.state = UploadState::InParts(Mutex::new(self.to.store.put_multipart(&self.to.path).await?));
         }
         match &mut self.state {
@@ -56,12 +68,27 @@ impl PartUpload {
         }
     }
 
-    /// Sends a part. All but the last have the same size.
+    /// Sends a part, and returns when the next one may be made: at once if memory can be reserved for this one, else when
+    /// it is sent. Fails if any part before was not sent. All but the last have the same size.
     pub(crate) async fn put(&mut self, part: Vec<u8>) -> Result<()> {
         if part.is_empty() {
             return Ok(());
         }
-        self.begin().await?.put_part(PutPayload::from(part)).await
+        while let Some(sent) = self.in_flight.try_join_next() {
+            sent??;
+        }
+        while self.in_flight.len() >= PARTS_IN_FLIGHT {
+            self.join_next().await?;
+        }
+        let reserved = self.to.memory.as_ref().and_then(|memory| memory.try_reserve(part.len()));
+        let sending = self.begin().await?.put_part(PutPayload::from(part));
+        let Some(reserved) = reserved else { return sending.await };
+        self.in_flight.spawn(async move {
+            let sent = sending.await;
+            drop(reserved);
+            sent
+        });
+        Ok(())
     }
 
     /// Sends the last part; a short file waits until it is published.
@@ -73,13 +100,16 @@ impl PartUpload {
         self.put(part).await
     }
 
-    /// Publishes the file of `size` bytes under its name.
-    pub(crate) async fn complete(mut self, size: u64) -> Result<()> {
+    /// Publishes the file of `size` bytes under its name, once all parts are sent. If that fails, it is to be discarded.
+    pub(crate) async fn complete(&mut self, size: u64) -> Result<()> {
         let published = if let UploadState::Single(file) = &mut self.state {
             let file = PutPayload::from(std::mem::take(file));
             self.state = UploadState::Sent;
             self.to.store.put(&self.to.path, file).await.map(drop)
         } else {
+            while !self.in_flight.is_empty() {
+                self.join_next().await?;
+            }
             self.begin().await?.complete().await.map(drop)
         };
         if let Err(failure) = published {
@@ -95,10 +125,19 @@ impl PartUpload {
 
     /// Discards what was sent, and waits until the store has.
     pub(crate) async fn discard(mut self) {
+        let in_flight = std::mem::take(&mut self.in_flight);
         if let Some(upload) = self.take_parts()
-            && abort(upload, self.to.path.clone()).await
+            && abort(upload, in_flight, self.to.path.clone()).await
         {
             self.settle();
+        }
+    }
+
+    /// Waits until one of the parts in flight is sent.
+    async fn join_next(&mut self) -> Result<()> {
+        match self.in_flight.join_next().await {
+            Some(sent) => sent?,
+            None => Ok(()),
         }
     }
 
@@ -128,8 +167,9 @@ impl Drop for PartUpload {
         }
         // Without a runtime, the next writing command finds it.
         let (true, Ok(runtime)) = (self.to.keeps_parts, Handle::try_current()) else { return };
+        let in_flight = std::mem::take(&mut self.in_flight);
         if let Some(upload) = self.take_parts() {
-            let aborted = abort(upload, self.to.path.clone());
+            let aborted = abort(upload, in_flight, self.to.path.clone());
             match self.to.unsettled.take() {
                 Some(unsettled) => unsettled.end_with(aborted),
                 None => drop(runtime.spawn(aborted)),
@@ -138,11 +178,16 @@ impl Drop for PartUpload {
     }
 }
 
-/// Discards an upload; `false`: parts of it may be left.
-async fn abort(mut upload: Box<dyn MultipartUpload>, path: Path) -> bool {
-    let aborted = upload.abort().await;
-    if let Err(error) = &aborted {
-        tracing::warn!(%path, %error, "an upload was not aborted");
+/// Discards an upload, after the parts in flight are given up; `false`: parts of it may be left.
+async fn abort(mut upload: Box<dyn MultipartUpload>, mut in_flight: JoinSet<Result<()>>, path: Path) -> bool {
+    // A store may keep a part that it gets after the upload was aborted.
+    in_flight.shutdown().await;
+    match upload.abort().await {
+        // One that the store does not have was completed, or aborted before.
+        Ok(()) | Err(StoreError::NotFound { .. }) => true,
+        Err(error) => {
+            tracing::warn!(%path, %error, "an upload was not aborted");
+            false
+        }
     }
-    aborted.is_ok()
 }

@@ -9,6 +9,8 @@ use siphasher::sip::SipHasher13;
 use url::Url;
 use uuid::Uuid;
 
+use crate::fnv1a::fnv1a;
+
 /// The name of the lock file at the root of a lake.
 pub(crate) const LOCK: &str = "_lock";
 
@@ -63,11 +65,6 @@ pub(crate) fn rows_id(path: &Path) -> u64 {
     of_name().unwrap_or_else(|| fnv1a(path.as_ref()))
 }
 
-/// FNV-1a: a hash that is the same in every build.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// The path that the log of a table knows for a path in the lake.
 pub(crate) fn in_table(table: &Table, path: &Path) -> String {
     let prefix = format!("{}/", table.name);
@@ -98,6 +95,24 @@ pub(crate) fn is_own_upload(path: &str) -> bool {
 /// Whether tools that read a table's folder ignore files and folders of this name.
 pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with(['_', '.'])
+}
+
+/// The version of a file of a table's log, within the lake, and the rest of its name.
+fn log_file(path: &str) -> Option<(u64, &str)> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let (version, rest) = name.split_once('.').filter(|_| folder.rsplit('/').next() == Some(LOG))?;
+    let is_version = version.len() == 20 && version.bytes().all(|c| c.is_ascii_digit());
+    Some((version.parse().ok().filter(|_| is_version)?, rest))
+}
+
+/// The version of an entry of a table's log, within the lake; `None`: it is another file.
+pub(crate) fn log_version(path: &str) -> Option<u64> {
+    log_file(path).filter(|(_, rest)| *rest == "json").map(|(version, _)| version)
+}
+
+/// Whether a file, within the lake, is a checkpoint of a table's log, or a part of one.
+pub(crate) fn is_checkpoint(path: &str) -> bool {
+    log_file(path).is_some_and(|(_, rest)| rest.starts_with("checkpoint.") && rest.ends_with(".parquet"))
 }
 
 /// The folder of a week, inside the table's folder.
@@ -287,6 +302,30 @@ mod tests {
         let other_table = format!("other/{}", own.filename().unwrap());
         for path in [other_table.as_str(), "payload/mine.parquet", "_raw/payload/run/x/mine.zst", "bundle-0001.zst"] {
             assert!(!is_own_upload(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn files_of_logs_are_told_by_their_names() {
+        let entry = "payload/_delta_log/00000000000000000042.json";
+        assert_eq!((log_version(entry), is_checkpoint(entry)), (Some(42), false));
+        let checkpoints = [
+            "payload/_delta_log/00000000000000000042.checkpoint.parquet",
+            "payload/_delta_log/00000000000000000042.checkpoint.0000000001.0000000002.parquet",
+        ];
+        for checkpoint in checkpoints {
+            assert_eq!((log_version(checkpoint), is_checkpoint(checkpoint)), (None, true), "{checkpoint}");
+        }
+        for other in [
+            "payload/_delta_log/_last_checkpoint",
+            "payload/_delta_log/00000000000000000042.json#1",
+            "payload/_delta_log/42.json",
+            "payload/_delta_log/00000000000000000001.00000000000000000042.compacted.json",
+            "payload/week_start=2025-06-22/00000000000000000042.json",
+            "payload/week_start=2025-06-22/00000000000000000042.checkpoint.parquet",
+            "00000000000000000042.json",
+        ] {
+            assert_eq!((log_version(other), is_checkpoint(other)), (None, false), "{other}");
         }
     }
 

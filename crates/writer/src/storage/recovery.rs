@@ -1,6 +1,9 @@
 //! Recovery of a table's folder after a run was killed or another tool removed files: which of its files are deleted.
 //! What the log says of them is handed in.
 
+use std::io::ErrorKind;
+
+use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -60,17 +63,37 @@ pub(crate) fn kept_since(lake: &LakeStorage) -> Option<i64> {
     (kept > 0).then(|| now_millis().saturating_sub(kept))
 }
 
-/// Deletes a file in a table's folder, staged or published.
+/// Deletes a file in a table's folder, staged or published. One that is no longer there is no error.
 pub(crate) async fn delete(lake: &LakeStorage, path: &str) -> Result<(), Error> {
     match &lake.local {
         // The store hides staged files.
-        Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),
+        Some(local) => match local.remove(&local.root().join(path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(format!("delete {path}"))(error)),
+            _ => Ok(()),
+        },
         None => match lake.store.delete(&Path::from(path)).await {
-            // A delete that was not answered is sent again.
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::store(format!("delete {path}"))(error)),
         },
     }
+}
+
+/// Deletes published files in a table's folder, several in one request where the store can do that.
+pub(crate) async fn delete_all(lake: &LakeStorage, paths: Vec<Path>) -> Result<(), Error> {
+    if lake.local.is_some() {
+        for path in &paths {
+            delete(lake, path.as_ref()).await?;
+        }
+        return Ok(());
+    }
+    let mut deleted = lake.store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
+    while let Some(deleted) = deleted.next().await {
+        match deleted {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(Error::store("delete removed files")(error)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

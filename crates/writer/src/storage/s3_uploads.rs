@@ -30,10 +30,35 @@ struct OpenUpload {
 }
 
 impl S3Uploads {
-    /// Aborts uploads of this program's data files and bundles.
-    pub(super) async fn abort(&self) -> Result<()> {
+    /// Those below a folder.
+    pub(super) fn below(&self, folder: &Path) -> Self {
+        let prefix = Path::from_iter(self.prefix.parts().chain(folder.parts()));
+        Self { store: Arc::clone(&self.store), region: self.region.clone(), client: self.client.clone(), prefix }
+    }
+
+    /// Counts the uploads of this program's data files and bundles.
+    pub(super) async fn count(&self) -> Result<usize> {
+        Ok(self.list().await?.len())
+    }
+
+    /// Aborts the uploads of this program's data files and bundles. Returns how many.
+    pub(super) async fn abort(&self) -> Result<usize> {
+        let open = self.list().await?;
+        for OpenUpload { key, id } in &open {
+            let path = Path::parse(key)?;
+            match self.store.abort_multipart(&path, id).await {
+                // Another tool was faster.
+                Ok(()) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            tracing::info!(%path, "aborted an upload that was never ended");
+        }
+        Ok(open.len())
+    }
+
+    async fn list(&self) -> Result<Vec<OpenUpload>> {
         let client = ReqwestConnector::default().connect(&self.client)?;
-        let mut after = None;
+        let (mut found, mut after) = (Vec::new(), None);
         loop {
             let request = self.list_request(after.as_ref()).await?;
             let answer = client.execute(request).await.map_err(|error| failed(error.into()))?;
@@ -43,18 +68,12 @@ impl S3Uploads {
             if !status.is_success() {
                 return Err(failed(format!("uploads cannot be listed: {status}").into()));
             }
-            for upload in open_uploads(&text) {
-                if self.is_own(&upload.key) {
-                    let path = Path::parse(&upload.key)?;
-                    self.store.abort_multipart(&path, &upload.id).await?;
-                    tracing::info!(%path, "aborted an upload that a killed run began");
-                }
-            }
+            found.extend(open_uploads(&text).into_iter().filter(|upload| self.is_own(&upload.key)));
             after = match (element(&text, "NextKeyMarker"), element(&text, "NextUploadIdMarker")) {
                 (Some(key), Some(id)) if element(&text, "IsTruncated").as_deref() == Some("true") => {
                     Some(OpenUpload { key, id })
                 }
-                _ => return Ok(()),
+                _ => return Ok(found),
             };
         }
     }
@@ -65,7 +84,9 @@ impl S3Uploads {
         let (method, bucket) = (request.method().clone(), Path::default());
         let mut url = self.store.signed_url(method, &bucket, Duration::from_secs(60)).await?;
         url.set_query(None);
-        url.query_pairs_mut().append_pair("prefix", &format!("{}/", self.prefix)).append_pair("uploads", "");
+        // A lake may be a whole bucket.
+        let prefix = if self.prefix.as_ref().is_empty() { String::new() } else { format!("{}/", self.prefix) };
+        url.query_pairs_mut().append_pair("prefix", &prefix).append_pair("uploads", "");
         if let Some(OpenUpload { key, id }) = after {
             url.query_pairs_mut().append_pair("key-marker", key).append_pair("upload-id-marker", id);
         }

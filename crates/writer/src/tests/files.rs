@@ -138,21 +138,6 @@ async fn rows_out_of_order_give_sorted_files_and_one_row_per_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_gets_checkpoints() {
-    let (folder, lake) = lake().await;
-    for n in 1..=101i64 {
-        put(&lake, &[("a", 1, n, "a")]).await;
-    }
-    let log = folder.path().join("msdyn_copilotevent/_delta_log");
-    assert!(log.join("00000000000000000099.checkpoint.parquet").exists());
-    let again = open(folder.path(), LakeOptions::default()).await;
-    assert_eq!(verbatims(&again).await.len(), 1);
-    put(&again, &[("a", 1, 102, "b")]).await;
-    assert_eq!(verbatims(&again).await[0].1, "b");
-    assert_glob_is_log(folder.path(), &again).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_were_put_aside_come_back() {
     let folder = TempDir::new().unwrap();
     // Room for some batches, so that one row group grows over many steps.

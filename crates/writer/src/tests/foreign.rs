@@ -12,7 +12,7 @@ use crate::{Error, Extent, Remedy};
 const FOREIGN: &str = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet";
 
 /// Puts a log entry as another tool would.
-fn commit(root: &Path, table: &str, actions: &[Value]) {
+pub(super) fn commit(root: &Path, table: &str, actions: &[Value]) {
     let log = root.join(table).join("_delta_log");
     let entries = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let version = entries.filter(|name| name.ends_with(".json")).count();
@@ -112,6 +112,15 @@ async fn folders_are_listed_after_commits_of_other_tools_only() {
     commit(folder.path(), "msdyn_copilotevent", &[]);
     put(&next, &[("c", 3, 1, "c")]).await;
     put(&next, &[("d", 4, 1, "d")]).await;
+    assert!(is_listed().await);
+    // It comes while a run reads: its next commit, which builds on it, does not hide it either.
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), false).await.unwrap();
+    put(&next, &[("e", 5, 1, "e")]).await;
+    assert!(!is_listed().await, "it was listed before our commit");
+    commit(folder.path(), "msdyn_copilotevent", &[]);
+    next.reload(&COPILOT_EVENT).await.unwrap();
+    put(&next, &[("f", 6, 1, "f")]).await;
     assert!(is_listed().await);
 }
 

@@ -1,13 +1,16 @@
 //! Tests on real files.
 
 mod archives;
+mod checkpoints;
 mod commits;
 mod compaction;
 mod counting;
 mod duplicates;
 mod failures;
 mod files;
+mod fingerprints;
 mod foreign;
+mod kept_files;
 mod keys;
 mod lakes;
 mod leases;
@@ -131,6 +134,14 @@ async fn put(lake: &Lake, rows: &[(&str, i64, i64, &str)]) -> crate::Committed {
     let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(rows)).await.unwrap();
     changes.commit("run-1").await.unwrap()
+}
+
+/// Commits an event of the week that is so many after the first.
+async fn put_in_week(lake: &Lake, n: i64) {
+    let week = (0..n).fold(week(), |week, _| week.next());
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
+    changes.push(Some(week), events(&[(&format!("w{n}"), n * 7 * Instant::DAY_SECONDS, 1, "x")])).await.unwrap();
+    changes.commit("run-1").await.unwrap();
 }
 
 /// Every row of the table as the log has it: a key column and a value column.

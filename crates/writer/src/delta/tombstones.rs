@@ -1,0 +1,64 @@
+//! Tombstones: the files that the commits of a table removed, and when.
+
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::Value;
+
+use crate::delta::log::Log;
+use crate::error::Error;
+use crate::storage::paths;
+
+/// A file that a commit removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tombstone {
+    /// Within the lake.
+    pub(crate) path: Path,
+    /// In milliseconds; `None` when the log does not say.
+    pub(crate) removed_at: Option<i64>,
+}
+
+impl Log {
+    /// Those that the newest version names: checkpoints drop old ones.
+    pub(crate) async fn tombstones(&self) -> Result<Vec<Tombstone>, Error> {
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
+        let state = table.snapshot().map_err(&error)?;
+        let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
+            let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
+            Tombstone { path: paths::in_lake(self.table, &path), removed_at: file.deletion_timestamp() }
+        });
+        removed.try_collect().await.map_err(&error)
+    }
+
+    /// Those in all log entries that still exist.
+    pub(crate) async fn tombstones_by_entries(&self) -> Result<Vec<Tombstone>, Error> {
+        let (store, mut removed) = (self.store.object_store(None), Vec::new());
+        let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
+        let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;
+        for entry in entries.into_iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
+            match store.get(&entry.location).await {
+                Ok(found) => removed.extend(self.removed_in(&found.bytes().await.map_err(error)?)),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(error(source)),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Those of one commit; `None` when its entry is no longer there.
+    pub(crate) async fn tombstones_of(&self, version: u64) -> Result<Option<Vec<Tombstone>>, Error> {
+        Ok(self.read_entry(version).await?.map(|entry| self.removed_in(&entry)))
+    }
+
+    /// Those in a log entry.
+    fn removed_in(&self, entry: &[u8]) -> Vec<Tombstone> {
+        let tombstone = |line: &[u8]| {
+            let action = serde_json::from_slice::<Value>(line).ok()?;
+            let remove = action.get("remove")?;
+            let path = Path::from_url_path(remove["path"].as_str()?).ok()?;
+            let path = paths::in_lake(self.table, &path);
+            Some(Tombstone { path, removed_at: remove["deletionTimestamp"].as_i64() })
+        };
+        entry.split(|byte| *byte == b'\n').filter_map(tombstone).collect()
+    }
+}
