@@ -10,6 +10,10 @@
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
 --   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
+-- joins:
+--   copilot_activity: copilot_activity.source_table = copilot_content.source_table
+--     and copilot_activity.event_id = copilot_content.event_id
+--     and coalesce(copilot_activity.partition_id, '') = copilot_content.partition_id
 SELECT
   'copilotevent' AS source_table,
   source_id AS event_id,

@@ -51,12 +51,8 @@ fn main() -> std::process::ExitCode {
 
 fn run(args: Args, console: &Console) -> Result<ExitCode> {
     let Args { global, command } = args;
-    match command {
-        Command::Tables(args) => return commands::tables::run_tables(&args).map(|()| ExitCode::Complete),
-        Command::Completions(args) => {
-            return commands::completions::run_completions(&args).map(|()| ExitCode::Complete);
-        }
-        _ => {}
+    if let Command::Completions(args) = command {
+        return commands::completions::run_completions(&args).map(|()| ExitCode::Complete);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -87,7 +83,8 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Emulator(args) => {
                 commands::emulator::run_emulator(args, console).await.map(|()| ExitCode::Complete)
             }
-            Command::Tables(_) | Command::Completions(_) => Ok(ExitCode::Complete),
+            Command::Tables(args) => commands::tables::run_tables(&args).await.map(|()| ExitCode::Complete),
+            Command::Completions(_) => Ok(ExitCode::Complete),
         }
     });
     // Abandoned work may still occupy a thread; the process does not wait for it.

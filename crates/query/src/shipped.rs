@@ -151,22 +151,31 @@ impl Shipped {
         parameters
     }
 
-    /// Its columns in order, each with what it means; a name that ends in `*` stands for several. Columns that are
-    /// explained together come together.
+    /// Its columns in order, each with what it means. Columns that are explained together come together.
     pub fn columns(&self) -> Vec<(&'static str, String)> {
-        let mut columns: Vec<(&str, String)> = Vec::new();
-        for line in self.section("columns") {
+        self.entries("columns")
+    }
+
+    /// The tables and views that its columns lead to, each with the condition as SQL has it.
+    pub fn joins(&self) -> Vec<(&'static str, String)> {
+        self.entries("joins")
+    }
+
+    /// The entries of a section, `names: text`, whose text may go on in the next lines.
+    fn entries(&self, section: &str) -> Vec<(&'static str, String)> {
+        let mut entries: Vec<(&str, String)> = Vec::new();
+        for line in self.section(section) {
             match line.split_once(": ").filter(|(names, _)| names.split(", ").all(|name| !name.contains(' '))) {
-                Some((names, doc)) => columns.push((names, doc.to_owned())),
+                Some((names, text)) => entries.push((names, text.to_owned())),
                 None => {
-                    if let Some((_, doc)) = columns.last_mut() {
-                        doc.push(' ');
-                        doc.push_str(line);
+                    if let Some((_, text)) = entries.last_mut() {
+                        text.push(' ');
+                        text.push_str(line);
                     }
                 }
             }
         }
-        columns
+        entries
     }
 
     /// The lines of one section of the header: what follows `-- <name>:`, and the indented lines below it.

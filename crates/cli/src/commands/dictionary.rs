@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use copilot_lake_tables::{TABLES, Table, joins, table};
+#[cfg(feature = "query")]
+use copilot_lake_query::Shipped;
+use copilot_lake_tables::{ChoiceSet, TABLES, Table, joins, table};
 
+#[cfg(feature = "query")]
+use super::definition::codes_by_name;
 use super::definition::{code_sets, columns, weeks};
 
 const HEAD: &str = "# Data dictionary
@@ -14,7 +18,7 @@ Times are UTC, in microseconds. Ids are lower-case text. A code column `x` has i
 later are data too, without a label until the service's own metadata gives one. Tables with weeks have their files in folders `week_start=...`.
 ";
 
-/// The page.
+/// The page, but for the views.
 pub(super) fn dictionary() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("\n## How tables join\n\n");
@@ -24,8 +28,6 @@ pub(super) fn dictionary() -> String {
     for table in TABLES {
         describe(&mut page, table);
     }
-    #[cfg(feature = "query")]
-    views(&mut page);
     page
 }
 
@@ -61,31 +63,43 @@ fn describe(page: &mut String, table: &'static Table) {
         page.push_str(&format!("| `{name}` | {kind} | {} |\n", cell(doc)));
     }
     for (columns, set) in code_sets(table) {
-        let codes = set.options.iter().map(|(code, label)| format!("{code} {label}"));
-        let codes = cell(&codes.collect::<Vec<_>>().join("; "));
-        page.push_str(&format!("\nCodes of `{}`: {codes}.\n", columns.join("`, `")));
+        describe_codes(page, &columns, set);
     }
-    let joins: Vec<_> = joins().filter(|join| join.table == table.name).collect();
-    if !joins.is_empty() {
-        page.push_str("\nJoins:\n\n```sql\n");
-        for join in joins {
-            page.push_str(&format!("{}\n", join.condition()));
-        }
-        page.push_str("```\n");
+    describe_joins(page, joins().filter(|join| join.table == table.name).map(|join| join.condition()));
+}
+
+fn describe_codes(page: &mut String, columns: &[&str], set: &ChoiceSet) {
+    let codes = set.options.iter().map(|(code, label)| format!("{code} {label}"));
+    let codes = cell(&codes.collect::<Vec<_>>().join("; "));
+    page.push_str(&format!("\nCodes of `{}`: {codes}.\n", columns.join("`, `")));
+}
+
+fn describe_joins(page: &mut String, conditions: impl Iterator<Item = String>) {
+    let conditions: String = conditions.map(|condition| format!("{condition}\n")).collect();
+    if !conditions.is_empty() {
+        page.push_str(&format!("\nJoins:\n\n```sql\n{conditions}```\n"));
     }
 }
 
+/// The part of the page about views that are no tables, each with its columns.
 #[cfg(feature = "query")]
-fn views(page: &mut String) {
-    page.push_str("\n# Views\n\nThe shipped queries are asked of these; in DuckDB `copilot-lake query --duckdb-views` makes them.\n");
-    for view in super::definition::other_views() {
+pub(super) fn describe_views(views: &[(&Shipped, Vec<[String; 3]>)]) -> String {
+    let mut page = "\n# Views\n\nThe shipped queries are asked of these; in DuckDB `copilot-lake query --duckdb-views` makes them.\n"
+        .to_owned();
+    for (view, columns) in views {
         page.push_str(&format!("\n## {}\n\n{}. {}\n\n", view.name, view.title(), view.question()));
-        page.push_str("| column | meaning |\n|---|---|\n");
-        for (names, doc) in view.columns() {
-            let names = names.split(", ").collect::<Vec<_>>().join("`, `");
-            page.push_str(&format!("| `{names}` | {} |\n", cell(&doc)));
+        page.push_str("| column | type | meaning |\n|---|---|---|\n");
+        for [name, kind, doc] in columns {
+            page.push_str(&format!("| `{name}` | {kind} | {} |\n", cell(doc)));
         }
+        for [name, ..] in columns {
+            if let Some(set) = codes_by_name(name) {
+                describe_codes(&mut page, &[name.as_str()], set);
+            }
+        }
+        describe_joins(&mut page, view.joins().into_iter().map(|(_, condition)| condition));
     }
+    page
 }
 
 /// A text inside a table of Markdown.

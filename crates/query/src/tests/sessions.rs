@@ -9,7 +9,7 @@ use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
 use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 
 use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
-use crate::{DuckdbViews, Error, Parameter, ParameterType, QUERIES, Session, VIEWS, duckdb_views, query};
+use crate::{DuckdbViews, Error, Parameter, ParameterType, QUERIES, Session, VIEWS, duckdb_views, query, view};
 
 fn three_weeks() -> TestLake {
     TestLake::of(&[
@@ -353,17 +353,20 @@ async fn every_column_is_in_the_header() {
         let columns = shipped.columns();
         let named = columns.iter().flat_map(|(names, _)| names.split(", "));
         let given: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let mut given = given.as_slice();
-        for name in named {
-            let count = match name.strip_suffix('*') {
-                Some(start) => given.iter().take_while(|given| given.starts_with(start)).count(),
-                None => usize::from(given.first() == Some(&name)),
-            };
-            assert!(count > 0, "{}: {name} is not next in {given:?}", shipped.name);
-            given = &given[count..];
-        }
-        assert!(given.is_empty(), "{}: {given:?} not in the header", shipped.name);
+        assert_eq!(named.collect::<Vec<_>>(), given, "{}", shipped.name);
     }
+}
+
+#[tokio::test]
+async fn joins_of_headers_are_conditions() {
+    let session = Session::of_definitions().await.unwrap();
+    for shipped in QUERIES.iter().chain(VIEWS) {
+        for (other, condition) in shipped.joins() {
+            let sql = format!("SELECT count(*) FROM {} JOIN {other} ON {condition}", shipped.name);
+            assert_eq!(value(&session, &sql).await, "0", "{sql}");
+        }
+    }
+    assert!(view("copilot_activity").unwrap().joins().len() > 3);
 }
 
 #[tokio::test]
