@@ -178,6 +178,19 @@ fn equal_lakes_and_times_give_equal_bytes() {
 }
 
 #[test]
+fn days_and_weeks_are_those_of_the_parameters() {
+    let lakes = made_lakes();
+    let page = page(lakes.path(), "both", &["--param", "tz=America/Chicago", "--param", "week_start=monday"]);
+    assert!(page.contains(" Days are those of America/Chicago. Weeks begin on Monday. Written "), "{page}");
+    assert!(page.contains(" --param tz=America/Chicago --param week_start=monday</code>"), "{page}");
+    assert_eq!(data(&page)["rate"]["rows"][0][0], "2025-10-20");
+    check_numbers(lakes.path(), "lakes/both", &page);
+    let refused = run(lakes.path(), &["report", "--lake", "lakes/both", "--param", "from=2025-10-01"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("the report takes no parameter `from`"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn a_lake_without_a_service_or_without_rows_has_an_honest_page() {
     let lakes = made_lakes();
     let graph = page(lakes.path(), "graph", &["--with-text"]);

@@ -30,6 +30,7 @@ mod workers;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
+pub use functions::local_time;
 pub use materialized::{FreshBatch, FreshPart, fresh_parts};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};

@@ -200,7 +200,7 @@ async fn show(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     crate::commands::query::print((&engine, lake, &params), RATES, OutputTarget::Stdout, options).await?;
     let page = Path::new(dir).join("report.html");
     let target = OutputTarget::File(page.clone());
-    crate::commands::report::write((&engine, lake), target, true, options.rights, moment::now()).await?;
+    crate::commands::report::write((&engine, lake), target, &params, true, options.rights, moment::now()).await?;
     console.info("");
     console.info(&format!("a page to look at: {}", page.display()));
     Ok(())

@@ -1,16 +1,19 @@
-//! `--param name=value` of `query`, held to what the query takes.
+//! `--param name=value` of `query` and `report`, held to what the queries take.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use copilot_lake_query::{Parameter, Shipped, TextParameters};
+use copilot_lake_query::{Parameter, QUERIES, Shipped, TextParameters};
 
 use crate::config::secrecy;
 use crate::nearest::hint;
 use crate::problem::{Problem, usage};
+use crate::report::CHOSEN;
 
-/// The parameters that a query takes.
+/// The parameters that a query, or the queries of a report, take.
 pub(super) struct Taken<'a> {
+    /// What takes them.
+    by: &'static str,
     /// Those with a type.
     typed: Vec<Parameter>,
     /// Names that the text reads itself.
@@ -22,7 +25,7 @@ pub(super) struct Taken<'a> {
 impl<'a> Taken<'a> {
     /// Those that the header of a shipped query names.
     pub(super) fn by_query(query: &Shipped) -> Self {
-        Self { typed: query.parameters(), variables: Vec::new(), is_open: false }
+        Self { by: "the query", typed: query.parameters(), variables: Vec::new(), is_open: false }
     }
 
     /// Those of the shipped queries that a text names, and those that it reads itself.
@@ -30,7 +33,14 @@ impl<'a> Taken<'a> {
         let found = TextParameters::parse(sql);
         let is_open = found.is_none();
         let found = found.unwrap_or_default();
-        Self { typed: found.of_queries, variables: found.variables, is_open }
+        Self { by: "the query", typed: found.of_queries, variables: found.variables, is_open }
+    }
+
+    /// Those that can be chosen for a report, as the headers of queries have them.
+    pub(super) fn by_report() -> Self {
+        let parameter = |name: &&str| QUERIES.iter().flat_map(Shipped::parameters).find(|of| of.name == *name);
+        let typed = CHOSEN.iter().filter_map(parameter).collect();
+        Self { by: "the report", typed, variables: Vec::new(), is_open: false }
     }
 
     /// Reads the values of parameters: each is taken by the query and of its type.
@@ -42,12 +52,12 @@ impl<'a> Taken<'a> {
                     .hint("as in `--param tz=UTC`")
                     .into());
             };
-            match self.typed.iter().find(|parameter| parameter.name.eq_ignore_ascii_case(name)) {
+            let name = match self.typed.iter().find(|parameter| parameter.name.eq_ignore_ascii_case(name)) {
                 Some(parameter) if !parameter.ty.accepts(value) => return Err(misfit(parameter, value).into()),
-                Some(_) => {}
-                None if self.is_open || self.variables.iter().any(|known| known.eq_ignore_ascii_case(name)) => {}
+                Some(parameter) => parameter.name,
+                None if self.is_open || self.variables.iter().any(|known| known.eq_ignore_ascii_case(name)) => name,
                 None => return Err(self.unknown(name).into()),
-            }
+            };
             params.insert(name.to_owned(), value.to_owned());
         }
         Ok(params)
@@ -62,7 +72,7 @@ impl<'a> Taken<'a> {
                 format!("it takes {}", known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "))
             }
         });
-        usage(format!("the query takes no parameter{}", secrecy::quoted(name))).hint(hint)
+        usage(format!("{} takes no parameter{}", self.by, secrecy::quoted(name))).hint(hint)
     }
 }
 
@@ -133,5 +143,17 @@ mod tests {
         // A name that is computed may be any.
         assert!(accepts(&Taken::by_text("select getvariable('a' || 'b')"), "ab=1"));
         assert_eq!(refused(&shipped("payload_health"), "tz=UTC"), (unknown("tz"), "it takes none".to_owned()));
+    }
+
+    #[test]
+    fn a_report_takes_the_zone_and_the_week_of_its_queries() {
+        let report = Taken::by_report();
+        let read = report.read(&["TZ=Asia/Tokyo", "week_start=monday"].map(str::to_owned)).unwrap();
+        assert_eq!(read["tz"], "Asia/Tokyo");
+        assert_eq!(read["week_start"], "monday");
+        let (message, hint) = refused(&report, "from=2026-10-01");
+        assert_eq!(message, "the report takes no parameter `from`");
+        assert_eq!(hint, "it takes `tz`, `week_start`");
+        assert_eq!(refused(&report, "tz=Berlin").0, "`tz` is a time zone such as Europe/Berlin, not `Berlin`");
     }
 }

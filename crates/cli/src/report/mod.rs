@@ -11,12 +11,14 @@ mod figures;
 mod measures;
 mod numbers;
 mod page;
+mod parameters;
 mod sections;
 mod table;
 mod weeks;
 
-pub(crate) use figures::{Figures, Period};
+pub(crate) use figures::Figures;
 pub(crate) use page::page;
+pub(crate) use parameters::{CHOSEN, ReportParameters};
 
 #[cfg(test)]
 mod tests;

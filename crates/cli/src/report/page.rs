@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 use super::answer::Answer;
 use super::chart::sparkline;
 use super::data::data;
-use super::figures::{Figures, Period};
+use super::figures::Figures;
 use super::measures::{Measures, ServiceChanges, table};
+use super::parameters::ReportParameters;
 use super::sections::{Section, complete_until, details, overview};
 use super::table::text;
 use super::weeks::minute;
@@ -19,8 +20,8 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The page of these figures, written at this time.
-pub(crate) fn page(figures: &Figures, period: Option<Period>, now: Instant) -> String {
-    let (overview, details) = (overview(figures, now), details(figures));
+pub(crate) fn page(figures: &Figures, parameters: &ReportParameters, now: Instant) -> String {
+    let (overview, details) = (overview(figures, parameters, now), details(figures));
     let tables = overview.iter().chain(&details).map(|section| (section.id, &section.table));
     let json = data(tables);
     let policy = format!(
@@ -49,16 +50,16 @@ pub(crate) fn page(figures: &Figures, period: Option<Period>, now: Instant) -> S
                 } }
                 header {
                     h1 { "Copilot report" }
-                    p { (heading(period)) " Written " (minute(now)) "." }
+                    p { (parameters.heading()) " Written " (minute(now)) "." }
                 }
                 main {
-                    (week_over_week(figures, now))
-                    div.grid { @for section in &overview { (draw(section, period)) } }
+                    (week_over_week(figures, parameters, now))
+                    div.grid { @for section in &overview { (draw(section, parameters)) } }
                     div.grid.wide {
-                        @for section in &details[..2] { (draw(section, period)) }
+                        @for section in &details[..2] { (draw(section, parameters)) }
                     }
-                    (verbatims(figures.verbatims.as_ref(), period))
-                    @for section in &details[2..] { (draw(section, period)) }
+                    (verbatims(figures.verbatims.as_ref(), parameters))
+                    @for section in &details[2..] { (draw(section, parameters)) }
                 }
                 footer {
                     p {
@@ -81,15 +82,8 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
-fn heading(period: Option<Period>) -> String {
-    period.map_or_else(
-        || "The lake holds no rows of Copilot yet.".to_owned(),
-        |period| format!("Weeks from {} to {}.", period.from.long(), period.to.long()),
-    )
-}
-
-fn week_over_week(figures: &Figures, now: Instant) -> Markup {
-    let until = |table| complete_until(&figures.health, table, now);
+fn week_over_week(figures: &Figures, parameters: &ReportParameters, now: Instant) -> Markup {
+    let until = |table| complete_until(figures, table, parameters, now);
     let dynamics = Measures::dynamics(&figures.measures, until(&COPILOT_EVENT));
     let m365 = Measures::m365(&figures.measures, until(&AI_INTERACTION));
     let table = table(&[&dynamics, &m365]);
@@ -132,7 +126,7 @@ fn cards(changes: &ServiceChanges) -> Markup {
     }
 }
 
-fn draw(section: &Section, period: Option<Period>) -> Markup {
+fn draw(section: &Section, parameters: &ReportParameters) -> Markup {
     let is_chart = section.drawing.is_some();
     let rows = section.table.rows.len();
     html! {
@@ -145,25 +139,23 @@ fn draw(section: &Section, period: Option<Period>) -> Markup {
             @if rows == 0 {
                 p.none { "no rows" }
             } @else if is_chart {
-                details { summary { "Numbers as a table" } (section.table.draw()) (source(section.query, period)) }
+                details { summary { "Numbers as a table" } (section.table.draw()) (source(section.query, parameters)) }
             } @else {
                 (section.table.draw())
-                (source(section.query, period))
+                (source(section.query, parameters))
             }
         }
     }
 }
 
 /// How to get the numbers, and more of them.
-fn source(query: &str, period: Option<Period>) -> Markup {
-    let takes_period = copilot_lake_query::query(query)
-        .is_some_and(|query| query.parameters().iter().any(|parameter| parameter.name == "from"));
-    let parameters = period.filter(|_| takes_period).map(Period::parameters).unwrap_or_default();
+fn source(query: &str, parameters: &ReportParameters) -> Markup {
+    let parameters = parameters.taken_by(query);
     let parameters: String = parameters.iter().map(|(name, value)| format!(" --param {name}={value}")).collect();
     html! { p.source { "From " code { "copilot-lake query " (query) (parameters) } } }
 }
 
-fn verbatims(answer: Option<&Answer>, period: Option<Period>) -> Markup {
+fn verbatims(answer: Option<&Answer>, parameters: &ReportParameters) -> Markup {
     html! {
         section #verbatims {
             h2 { "Latest thumbs-down" }
@@ -194,7 +186,7 @@ fn verbatims(answer: Option<&Answer>, period: Option<Period>) -> Markup {
                             }
                         }
                     }
-                    (source("verbatim_feedback", period))
+                    (source("verbatim_feedback", parameters))
                 }
             }
         }

@@ -8,6 +8,7 @@ use super::chart::{self, Bar, ChartText, Series};
 use super::figures::Figures;
 use super::measures::Measures;
 use super::numbers::Unit;
+use super::parameters::ReportParameters;
 use super::table::{ReportColumn, ReportTable, text};
 use super::weeks::{CalendarDay, Weeks};
 
@@ -29,15 +30,16 @@ pub(super) struct Section {
     pub(super) query: &'static str,
 }
 
-/// Up to when the weeks of a service are complete: as far as its main table was read, and not beyond the present.
-pub(super) fn complete_until(health: &Answer, table: &Table, now: Instant) -> Instant {
-    let mut rows = health.rows().filter(|row| row.text("table_name") == Some(table.name));
-    rows.find_map(|row| row.moment("done_until")).map_or(now, |until| until.min(now))
+/// Up to when the weeks of a service are complete, by the clocks of the page's zone: as far as its main table was read, and
+/// not beyond the present.
+pub(super) fn complete_until(figures: &Figures, table: &Table, parameters: &ReportParameters, now: Instant) -> Instant {
+    let mut rows = figures.health.rows().filter(|row| row.text("table_name") == Some(table.name));
+    parameters.local(rows.find_map(|row| row.moment("done_until")).map_or(now, |until| until.min(now)))
 }
 
 /// What an owner wants to see first.
-pub(super) fn overview(figures: &Figures, now: Instant) -> Vec<Section> {
-    let until = [&COPILOT_EVENT, &AI_INTERACTION].map(|table| complete_until(&figures.health, table, now));
+pub(super) fn overview(figures: &Figures, parameters: &ReportParameters, now: Instant) -> Vec<Section> {
+    let until = [&COPILOT_EVENT, &AI_INTERACTION].map(|table| complete_until(figures, table, parameters, now));
     let dynamics = Measures::dynamics(&figures.measures, until[0]);
     let m365 = Measures::m365(&figures.measures, until[1]);
     vec![

@@ -3,8 +3,9 @@ use copilot_lake_tables::Instant;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{Answer, Value};
-use super::figures::{Figures, MOST_VERBATIMS, Period};
+use super::figures::{Figures, MOST_VERBATIMS};
 use super::page::page;
+use super::parameters::{Period, ReportParameters};
 use super::weeks::CalendarDay;
 
 /// A text that would break a page: tags, entities, bidirectional controls, line separators.
@@ -87,15 +88,15 @@ fn between<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
 
 #[test]
 fn the_largest_page_fits_the_budget() {
-    let period = Period { from: CalendarDay(FIRST), to: CalendarDay(FIRST + 26 * 7 - 1) };
-    let page = page(&largest(), Some(period), now());
+    let period = Some(Period { from: CalendarDay(FIRST), to: CalendarDay(FIRST + 26 * 7 - 1) });
+    let page = page(&largest(), &ReportParameters { period, ..ReportParameters::default() }, now());
     assert!((50_000..300_000).contains(&page.len()), "{} bytes", page.len());
     assert!(include_str!("script.js").len() < 10_000);
 }
 
 #[test]
 fn harmful_text_stays_text() {
-    let page = page(&largest(), None, now());
+    let page = page(&largest(), &ReportParameters::default(), now());
     for wrong in ["<img", "\u{202e}", "\u{2028}", "&amp;amp;amp;"] {
         assert!(!page.contains(wrong), "{wrong:?}");
     }
@@ -116,7 +117,7 @@ fn harmful_text_stays_text() {
 
 #[test]
 fn the_policy_allows_exactly_the_style_and_the_script_of_the_page() {
-    let page = page(&Figures::default(), None, now());
+    let page = page(&Figures::default(), &ReportParameters::default(), now());
     let hash = |text: &str| {
         let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
         format!("'sha256-{hash}'")
@@ -132,7 +133,7 @@ fn the_policy_allows_exactly_the_style_and_the_script_of_the_page() {
 
 #[test]
 fn charts_are_described_and_have_tables() {
-    let page = page(&largest(), None, now());
+    let page = page(&largest(), &ReportParameters::default(), now());
     let images = page.matches("role=\"img\"").count();
     assert_eq!(images, 7);
     assert_eq!(page.matches("<desc id=").count(), images);

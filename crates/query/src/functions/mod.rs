@@ -17,6 +17,7 @@ use datafusion::functions_nested::string::string_to_array_udf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use self::json::JsonOperators;
+pub use self::timezone::local_time;
 
 /// What DuckDB lacks of [`functions`], as macros.
 pub(crate) const MACROS: &[&str] = &[days::LOCAL_DAY, days::WEEK_OF, days::LAKE_WEEK, seconds::SECONDS_BETWEEN];

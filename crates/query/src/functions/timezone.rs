@@ -6,6 +6,7 @@ use arrow::array::timezone::Tz;
 use arrow::array::{AsArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, Offset, TimeZone};
+use copilot_lake_tables::Instant;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
@@ -47,6 +48,12 @@ impl ScalarUDFImpl for Timezone {
         };
         Ok(ColumnarValue::Array(Arc::new(local_times(zone, instant, args.number_rows)?)))
     }
+}
+
+/// The time that clocks of a zone show at an instant, as if they showed UTC; `None` for an unknown zone.
+pub fn local_time(zone: &str, instant: Instant) -> Option<Instant> {
+    let zone: Tz = zone.parse().ok()?;
+    Some(Instant(instant.0.saturating_add(offset(&zone, instant.0))))
 }
 
 /// The type of instants: what the lake's timestamps have.
