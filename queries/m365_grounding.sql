@@ -56,8 +56,8 @@ turn AS (
     AND cited.session_id = m365_turn.session_id
     AND cited.turn_key = m365_turn.request_id
   WHERE is_system_prompt = 0
-    -- Files of weeks that cannot have such rows are not read.
-    AND (from_day IS NULL OR last_week >= from_day - 15)
+    -- Files of weeks that cannot have such rows are not read; a turn may have a row without a time, too.
+    AND (from_day IS NULL OR week_start >= from_day - 15 OR week_start = DATE '1970-01-04')
     AND (to_day IS NULL OR week_start <= to_day + 15)
 ),
 total AS (

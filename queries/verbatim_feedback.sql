@@ -39,6 +39,12 @@ rated AS (
     AND (from_day IS NULL OR local_day(created_ts, tz) >= from_day)
     AND (to_day IS NULL OR local_day(created_ts, tz) <= to_day)
 ),
+request AS (
+  SELECT request_key, rating, transcript_id
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE (from_day IS NULL OR last_week >= from_day - 15) AND (to_day IS NULL OR first_week <= to_day + 15)
+),
 -- Texts of rated requests alone: those of all would not fit in memory.
 said AS (
   SELECT
@@ -79,7 +85,7 @@ SELECT
   rated.for_table,
   rated.for_id
 FROM rated
-LEFT JOIN copilot_request AS request ON request.request_key = rated.request_key
+LEFT JOIN request ON request.request_key = rated.request_key
 LEFT JOIN said ON said.request_id = rated.request_id
 LEFT JOIN produced ON produced.request_key = rated.request_key
 ORDER BY rated_at DESC NULLS LAST, rated.event_id, rated.partition_id

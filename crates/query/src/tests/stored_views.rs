@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::lake::{ASK, CLEAR, COPY, EMAIL, GENERATED, UP, answer, event};
 use super::materialized::{empty_lake, put, put_prompts, store};
 use crate::{
-    FreshBatch, FreshPart, QUERIES, Session, Shipped, fresh_parts, materialized_views_in, view, view_definition,
+    FreshBatch, FreshPart, QUERIES, Session, Shipped, fresh_parts, materialized_views_in, query, view, view_definition,
 };
 
 /// A lake of both services, and all materialized views of it.
@@ -81,6 +81,30 @@ async fn stored_rows_answer_as_computed_ones_do() {
     }
     let plan = stored.explain("SELECT * FROM copilot_request WHERE week_start = DATE '2025-07-06'").await.unwrap();
     assert!(plan.contains("week_start=2025-07-06/") && !plan.contains("week_start=2025-06-22/"), "{plan}");
+}
+
+#[tokio::test]
+async fn days_leave_out_stored_rows_of_other_weeks() {
+    let (_directory, lake) = lake_with_views().await;
+    let all: Vec<_> = views().collect();
+    for (day, date, names, read, left_out) in [
+        (
+            "from",
+            "2025-07-12",
+            ["feedback_rates", "scenario_usage", "scenario_funnel", "auto_prompts", "agents"].as_slice(),
+            &["copilot_request/week_start=2025-06-29/", "copilot_request/week_start=2025-07-06/"][..],
+            "copilot_request/week_start=2025-06-22/",
+        ),
+        ("to", "2025-06-01", &["m365_prompts", "m365_active_users", "m365_response_time"], &[], "m365_turn/"),
+        ("from", "2025-07-12", &["m365_grounding"], &[], "m365_turn/"),
+    ] {
+        let params = BTreeMap::from([(day.to_owned(), date.to_owned())]);
+        let session = Session::open(&lake, &params, &all).await.unwrap();
+        for name in names {
+            let plan = session.explain(query(name).unwrap().sql).await.unwrap();
+            assert!(read.iter().all(|files| plan.contains(files)) && !plan.contains(left_out), "{name}: {plan}");
+        }
+    }
 }
 
 #[tokio::test]
