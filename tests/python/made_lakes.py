@@ -70,14 +70,17 @@ class Lake:
                 deltalake.write_deltalake(folder / table, rows, partition_by=weeks)
 
     def answer(self, sql):
-        """Types and rows of a query; every value but a float is the text that DuckDB makes of it."""
-        sql = sql.strip().rstrip(";")
-        columns = self.connection.execute(f"DESCRIBE {sql}").fetchall()
-        texts = ", ".join(
-            f'"{name}"' if kind == "DOUBLE" else f'CAST("{name}" AS VARCHAR)' for name, kind, *_ in columns
-        )
-        rows = self.connection.execute(f"SELECT {texts} FROM ({sql}\n)").fetchall()
-        return [[name, kind] for name, kind, *_ in columns], [list(row) for row in rows]
+        """Types and rows of a query."""
+        return answer(self.connection, sql)
+
+
+def answer(connection, sql):
+    """Types and rows of a query; every value but a float is the text that DuckDB makes of it."""
+    sql = sql.strip().rstrip(";")
+    columns = connection.execute(f"DESCRIBE {sql}").fetchall()
+    texts = ", ".join(f'"{name}"' if kind == "DOUBLE" else f'CAST("{name}" AS VARCHAR)' for name, kind, *_ in columns)
+    rows = connection.execute(f"SELECT {texts} FROM ({sql}\n)").fetchall()
+    return [[name, kind] for name, kind, *_ in columns], [list(row) for row in rows]
 
 
 def shipped(folder):
