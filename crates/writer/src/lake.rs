@@ -35,7 +35,8 @@ pub struct LakeOptions {
     /// How long files that a commit removed are kept for readers of older versions; `None`: not at all in a local
     /// folder, 7 days elsewhere.
     pub removed_files: Option<Duration>,
-    /// Memory budget in bytes, over all changes, for buffered rows and open row groups.
+    /// Memory budget in bytes, over all changes, for buffered rows and open row groups. Uploads to a store may take a
+    /// quarter of it besides.
     pub memory: usize,
     /// Who may read what is created, in a local folder.
     pub rights: FileRights,
