@@ -17,7 +17,6 @@ use crate::StoreRequests;
 use crate::storage::paths;
 
 /// Listings of a run that lists no folder: one of each log.
-/// Listings of a run that lists no folder: one of each log.
 fn logs() -> u64 {
     TABLES.len() as u64
 }
