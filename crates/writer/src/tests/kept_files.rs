@@ -10,7 +10,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use serde_json::{Value, json};
 
 use super::foreign::{add, remove};
-use super::machine::Machine;
+use super::machine::{Fault, Machine};
 use super::requests::{opened, requests};
 use super::*;
 use crate::StoreRequests;
@@ -203,6 +203,22 @@ async fn what_a_killed_run_left_in_a_store_is_found() {
     let third = Machine::new(&store).lake();
     let cost = requests(&third, async { third.prepare(&instance(), false).await.unwrap() }).await;
     assert_eq!((cost.lists, cost.writes, cost.deletes), (logs(), 0, 0), "the second one has recorded what it found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_a_store_does_not_delete_stops_no_run() {
+    let store: Arc<InMemory> = Arc::default();
+    replaced(&store, 2).await;
+    make_old(&store, 2).await;
+    let machine = Machine::new(&store);
+    machine.fail_deletes(&[Fault::NotDone; 100]);
+    let lake = machine.lake();
+    lake.prepare(&instance(), false).await.unwrap();
+    assert_eq!(data_files(&store).await.len(), 3);
+    // The next commit still says that it is there.
+    put(&lake, &[("b", 2, 1, "b")]).await;
+    assert_eq!(start(&store).await, (logs() + 1, 1, 2), "the next run deletes them");
+    assert_eq!(data_files(&store).await, logged(&opened(&store), &COPILOT_EVENT).await);
 }
 
 #[tokio::test]
