@@ -263,7 +263,7 @@ impl Inner {
             let prefixed = Arc::new(PrefixStore::new(Arc::clone(log_store), paths::table(table)));
             let location = paths::table_url(&self.store_url, table);
             let log_store = default_logstore(prefixed, Arc::clone(log_store), &location, &StorageConfig::default());
-            let readers = Readers::new(Arc::clone(store), local.clone());
+            let readers = Readers::new(Arc::clone(store), local.clone(), Arc::clone(lease));
             Arc::new(Log::new(table, log_store, Arc::new(readers), Arc::clone(lease), !removed_files.is_zero()))
         });
         Arc::clone(log)

@@ -206,6 +206,37 @@ async fn what_a_killed_run_left_in_a_store_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_run_that_ended_may_have_left_in_a_store_is_found() {
+    for arrives_late in [false, true] {
+        let store = Arc::new(InMemory::new());
+        let machine = Machine::new(&store);
+        let lake = machine.lake();
+        let lock = lake.lock("run-1").await.unwrap();
+        lake.prepare(&instance(), false).await.unwrap();
+        put(&lake, &[("a", 1, 1, "a")]).await;
+        if arrives_late {
+            machine.fail("week_start", &[Fault::Late]);
+            let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
+            changes.push(Some(week()), events(&[("b", 2, 1, "b")])).await.unwrap();
+            changes.commit("run-1").await.unwrap_err();
+        } else {
+            let removed = paths::data_file(&COPILOT_EVENT, Some(week()), 1);
+            store.put(&removed, "rows".into()).await.unwrap();
+            machine.fail_deletes(&[Fault::NotDone; 8]);
+            lake.inner.log(&COPILOT_EVENT).readers.delete(vec![removed]).await;
+        }
+        lock.release().await;
+        machine.deliver().await;
+        assert_eq!(data_files(&store).await.len(), 2);
+        let next = Machine::new(&store).lake();
+        let lock = next.lock("run-2").await.unwrap();
+        next.prepare(&instance(), false).await.unwrap();
+        assert_eq!(data_files(&store).await, logged(&next, &COPILOT_EVENT).await);
+        lock.release().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_a_store_does_not_delete_stops_no_run() {
     let store: Arc<InMemory> = Arc::default();
     replaced(&store, 2).await;
