@@ -156,6 +156,31 @@ async fn after_a_commit_of_another_tool_a_folder_is_listed_once() {
 }
 
 #[tokio::test]
+async fn one_whose_removal_has_no_time_was_removed_when_its_commit_was_made() {
+    for list_folders in [false, true] {
+        let store: Arc<InMemory> = Arc::default();
+        replaced(&store, 1).await;
+        for age in [0, EIGHT_DAYS] {
+            let mut lines = actions(&store, 2).await.unwrap();
+            for line in &mut lines {
+                if let Some(remove) = line.get_mut("remove") {
+                    remove["deletionTimestamp"] = Value::Null;
+                }
+                for time in ["/commitInfo/copilotLake.keptSince", "/commitInfo/timestamp"] {
+                    if let Some(at) = line.pointer_mut(time) {
+                        *at = json!(at.as_i64().unwrap() - age);
+                    }
+                }
+            }
+            put_entry(&store, 2, &lines).await;
+            opened(&store).prepare(&instance(), list_folders).await.unwrap();
+            let kept = if age == 0 { 2 } else { 1 };
+            assert_eq!(data_files(&store).await.len(), kept, "{age} {list_folders}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_restored_stays_as_long_as_any_other() {
     let store: Arc<InMemory> = Arc::default();
     replaced(&store, 1).await;
