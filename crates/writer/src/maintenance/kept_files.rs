@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
+
 use crate::delta::commit_info::{FolderState, KeptFiles, NewestCommit, may_restore_files};
 use crate::delta::log::Log;
 use crate::delta::snapshot::Snapshot;
@@ -80,8 +82,9 @@ pub(crate) async fn track(
     // The entry before it is older. If it is no longer there, others that matter may be missing, too.
     let is_complete = |first: &u64| *first == 0 || entries().any(|(version, _)| version + 1 == *first);
     let Some(version) = first.filter(is_complete) else { return Ok(FolderState::Unknown) };
-    for version in (version..=newest.version).rev() {
-        let Some(entry) = log.read_entry(version).await? else { return Ok(FolderState::Unknown) };
+    let mut entries = std::pin::pin!(log.read_entries((version..=newest.version).rev()));
+    while let Some(entry) = entries.try_next().await? {
+        let Some(entry) = entry else { return Ok(FolderState::Unknown) };
         match NewestCommit::from_entry(&entry) {
             NewestCommit::Own(FolderState::Unknown) => {}
             // Who made it has looked at the commits before.
