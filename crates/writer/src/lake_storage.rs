@@ -72,10 +72,10 @@ pub(crate) struct LakeStorage {
 impl LakeStorage {
     /// The storage at a location. `removed_files`: how long files stay that a commit removed; `None`: the default.
     pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize, single_writer: bool) -> Self {
-        let Location { url, store, local, lock_kind, uploads } = location;
+        let Location { url, store, page, local, lock_kind, uploads } = location;
         let root = local.as_ref().map(|local| local.root().to_owned());
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
-        let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
+        let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store), page));
         let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
         let log_store: Arc<dyn ObjectStore> = match &counted {
             Some(counted) => Arc::new(LogCache::new(Arc::new(counted.clone()))),
