@@ -28,7 +28,9 @@ impl Log {
         let state = table.snapshot().map_err(&error)?;
         let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
             let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
-            Tombstone { path: paths::in_lake(self.table, &path), removed_at: file.deletion_timestamp() }
+            // The library reads a missing time as 0.
+            let removed_at = file.deletion_timestamp().filter(|time| *time != 0);
+            Tombstone { path: paths::in_lake(self.table, &path), removed_at }
         });
         let mut removed: Vec<Tombstone> = removed.try_collect().await.map_err(&error)?;
         if removed.iter().any(|of| of.removed_at.is_none()) {
