@@ -239,7 +239,7 @@ fn another_tool_does_not_replace_files_that_were_compacted_since_it_read_them() 
     let mut world = grown(8);
     // So that it still finds what it read.
     world.keys.insert("lake.removed_files".to_owned(), "1d".into());
-    let tables = ["msdyn_copilotevent", "payload"];
+    let tables = ["msdyn_copilotevent", "msdyn_copilotinteractiondata"];
     let opened = tables.map(|table| Opened::table(&world, table));
     let told = stderr(&world, &["maintain"], 0);
     for (table, opened) in tables.into_iter().zip(opened) {
