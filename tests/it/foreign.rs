@@ -121,8 +121,8 @@ fn payloads_stay_complete_when_another_tool_compacts() {
     let before = coverage();
     let complete = before.iter().filter_map(|(_, payloads)| payloads["complete_weeks"].as_u64());
     assert!(complete.sum::<u64>() > 10, "{before:?}");
-    let compacted = foreign(&world, "payload", &["compact"]);
-    assert_ne!(compacted, "0");
+    // One file of a week is compacted by an order alone.
+    assert_ne!(foreign(&world, "payload", &["zorder", "source_id"]), "0");
     foreign_each(&world, all_tables(), &["compact"]);
     assert_eq!(coverage(), before);
     world.extract(&[], 0);
