@@ -121,8 +121,8 @@ fn payloads_stay_complete_when_another_tool_compacts() {
     let before = coverage();
     let complete = before.iter().filter_map(|(_, payloads)| payloads["complete_weeks"].as_u64());
     assert!(complete.sum::<u64>() > 10, "{before:?}");
-    let compacted = foreign(&world, "payload", &["compact"]);
-    assert_ne!(compacted, "0");
+    // One file of a week is compacted by an order alone.
+    assert_ne!(foreign(&world, "payload", &["zorder", "source_id"]), "0");
     foreign_each(&world, all_tables(), &["compact"]);
     assert_eq!(coverage(), before);
     world.extract(&[], 0);
@@ -239,7 +239,7 @@ fn another_tool_does_not_replace_files_that_were_compacted_since_it_read_them() 
     let mut world = grown(8);
     // So that it still finds what it read.
     world.keys.insert("lake.removed_files".to_owned(), "1d".into());
-    let tables = ["msdyn_copilotevent", "payload"];
+    let tables = ["msdyn_copilotevent", "msdyn_copilotinteractiondata"];
     let opened = tables.map(|table| Opened::table(&world, table));
     let told = stderr(&world, &["maintain"], 0);
     for (table, opened) in tables.into_iter().zip(opened) {

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use copilot_lake_emulator::Scenario;
+use copilot_lake_tables::dataverse_tables;
 
 use crate::foreign::{delete_and_read_again, disturb};
 use crate::harness::{Numbers, World, is_soak, of_table, text};
@@ -111,7 +112,9 @@ fn a_week_of_the_first_pass_is_visible_when_all_of_it_is_read() {
         seen.push(world.visible_rows());
     }
     world.extract(&[], 0);
-    world.check_complete();
+    // Without payloads.
+    let read = ["msdyn_copilotevent", "msdyn_copilottranscript"];
+    world.check_rows(dataverse_tables().filter(|table| read.contains(&table.name)));
     world.check_weeks_were_whole(&seen);
     let weeks: Vec<_> = seen.iter().map(|visible| visible.len()).chain([world.visible_rows().len()]).collect();
     assert!(weeks.is_sorted() && 0 < weeks[0] && weeks[0] < weeks[4], "weeks that were visible: {weeks:?}");

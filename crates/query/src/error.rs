@@ -199,9 +199,10 @@ impl Error {
             return failure.into();
         }
         match root(error) {
-            DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {
-                Self::of_text(error, parts)
-            }
+            DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::SQL(..)
+            | DataFusionError::NotImplemented(_) => Self::of_text(error, parts),
             root => {
                 let is_out_of_memory = matches!(root, DataFusionError::ResourcesExhausted(_));
                 let (remedy, (reason, origin)) = (remedy(error), failure(error, parts));

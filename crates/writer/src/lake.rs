@@ -35,7 +35,8 @@ pub struct LakeOptions {
     /// How long files that a commit removed are kept for readers of older versions; `None`: not at all in a local
     /// folder, 7 days elsewhere.
     pub removed_files: Option<Duration>,
-    /// Memory budget in bytes, over all changes, for buffered rows and open row groups.
+    /// Memory budget in bytes, over all changes, for buffered rows and open row groups. Uploads to a store may take a
+    /// quarter of it besides.
     pub memory: usize,
     /// Who may read what is created, in a local folder.
     pub rights: FileRights,
@@ -262,7 +263,7 @@ impl Inner {
             let prefixed = Arc::new(PrefixStore::new(Arc::clone(log_store), paths::table(table)));
             let location = paths::table_url(&self.store_url, table);
             let log_store = default_logstore(prefixed, Arc::clone(log_store), &location, &StorageConfig::default());
-            let readers = Readers::new(Arc::clone(store), local.clone());
+            let readers = Readers::new(Arc::clone(store), local.clone(), Arc::clone(lease));
             Arc::new(Log::new(table, log_store, Arc::new(readers), Arc::clone(lease), !removed_files.is_zero()))
         });
         Arc::clone(log)

@@ -29,6 +29,9 @@ const RETENTION_DAYS: u64 = 7;
 /// Parts of uploads to a store that would take up the memory budget.
 const PARTS_OF_BUDGET: usize = 16;
 
+/// The share of the memory budget that parts in flight may take beside it: a slow store then makes no rows spill.
+const IN_FLIGHT_FRACTION: usize = 4;
+
 /// The lease of a lake that commits depend on; empty in stores that need none.
 pub(crate) type LeaseSlot = Arc<OnceLock<Arc<Lease>>>;
 
@@ -58,6 +61,8 @@ pub(crate) struct LakeStorage {
     pub(crate) removed_files: Duration,
     /// Memory of buffered rows and open row groups.
     pub(crate) memory: MemoryPool,
+    /// Memory of parts of uploads in flight, beside one of each upload.
+    parts_in_flight: MemoryPool,
     /// Memory of key filters.
     pub(crate) filter_budget: FilterBudget,
     /// Permits to encode rows: as many as there are cores.
@@ -67,10 +72,10 @@ pub(crate) struct LakeStorage {
 impl LakeStorage {
     /// The storage at a location. `removed_files`: how long files stay that a commit removed; `None`: the default.
     pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize, single_writer: bool) -> Self {
-        let Location { url, store, local, lock_kind, uploads } = location;
+        let Location { url, store, page, local, lock_kind, uploads } = location;
         let root = local.as_ref().map(|local| local.root().to_owned());
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
-        let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
+        let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store), page));
         let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
         let log_store: Arc<dyn ObjectStore> = match &counted {
             Some(counted) => Arc::new(LogCache::new(Arc::new(counted.clone()))),
@@ -89,6 +94,7 @@ impl LakeStorage {
             single_writer,
             removed_files: removed_files.unwrap_or(default),
             memory: MemoryPool::new(memory),
+            parts_in_flight: MemoryPool::new(memory / IN_FLIGHT_FRACTION),
             filter_budget: FilterBudget::default(),
             encoders: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
         }
@@ -112,7 +118,7 @@ impl LakeStorage {
             single_bytes,
             replaces: false,
             unsettled: self.lease.get().map(Lease::begins_upload),
-            memory: is_remote.then(|| self.memory.clone()),
+            memory: is_remote.then(|| self.parts_in_flight.clone()),
         }
     }
 
@@ -145,7 +151,7 @@ impl LakeStorage {
     }
 
     /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory. Two
-    /// parts of each open file are in memory, and more where the budget has room for them.
+    /// parts of each open file are in memory, and more where the budget of parts in flight has room for them.
     pub(crate) fn part_bytes(&self) -> usize {
         if self.root.is_some() { 1 << 20 } else { (self.memory.limit() / PARTS_OF_BUDGET).clamp(5 << 20, 8 << 20) }
     }

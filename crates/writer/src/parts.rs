@@ -23,6 +23,7 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::transaction::{CONCURRENT_FILES, Committed, Transaction};
 use crate::merge::visible_files::VisibleFiles;
 use crate::parquet::writer::StagedDataFile;
+use crate::storage::counted_store::PAGE_OBJECTS;
 use crate::storage::file_rights::FileRights;
 use crate::storage::location::Location;
 use crate::storage::paths;
@@ -182,7 +183,7 @@ fn location(lake: &LakeStorage, folder: &Path) -> Result<Location, Error> {
     }
     let store = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
     let (lock_kind, uploads) = (lake.lock_kind.clone(), lake.uploads.below(folder));
-    Ok(Location { url, store, local: None, lock_kind, uploads })
+    Ok(Location { url, store, page: PAGE_OBJECTS, local: None, lock_kind, uploads })
 }
 
 /// Moves a file of a part to where the lake has it.

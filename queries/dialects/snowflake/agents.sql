@@ -50,8 +50,15 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    NOT is_human AND (
+    NOT is_human
+    AND (
       kind IS NULL OR NOT kind IN (100230301, 100230302, 100230303)
+    )
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
     )
   UNION ALL
   SELECT
@@ -76,7 +83,14 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 0
+    responses > 0
+    AND is_human = 0
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15 OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), total AS (
   SELECT
     week,

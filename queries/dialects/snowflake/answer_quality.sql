@@ -51,7 +51,14 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    kind = 100230305 AND is_human
+    kind = 100230305
+    AND is_human
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), message AS (
   SELECT
     COALESCE(

@@ -48,7 +48,14 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 1
+    responses > 0
+    AND is_human = 1
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15 OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), total AS (
   SELECT
     week,

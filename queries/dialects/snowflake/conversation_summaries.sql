@@ -39,6 +39,12 @@ WITH parameter AS (
   WHERE
     deleted_at IS NULL
     AND (
+      from_day IS NULL OR week_start >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
+    AND (
       from_day IS NULL OR CAST(CONVERT_TIMEZONE(tz, createdon) AS DATE) >= from_day
     )
     AND (

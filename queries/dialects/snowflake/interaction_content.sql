@@ -54,6 +54,16 @@ WHERE
     request IS NULL OR request_id = request
   )
   AND (
+    from_day IS NULL OR (
+      copilot_activity.week_start >= from_day - 15 AND produced.week_start >= from_day - 15
+    )
+  )
+  AND (
+    to_day IS NULL OR (
+      copilot_activity.week_start <= to_day + 15 AND produced.week_start <= to_day + 15
+    )
+  )
+  AND (
     from_day IS NULL OR CAST(CONVERT_TIMEZONE(tz, created_ts) AS DATE) >= from_day
   )
   AND (

@@ -15,7 +15,8 @@ SELECT
   CAST(NULL AS VARCHAR) AS "to",
   CAST(NULL AS VARCHAR) AS tz,
   CAST(NULL AS VARCHAR) AS user_id,
-  CAST(NULL AS VARCHAR) AS week_start;
+  CAST(NULL AS VARCHAR) AS week_start,
+  CAST(NULL AS VARCHAR) AS with_text;
 CREATE OR REPLACE ICEBERG TABLE msdyn_copilotevent
   EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilotevent' AUTO_REFRESH = TRUE;
 CREATE OR REPLACE ICEBERG TABLE msdyn_copilotinteraction
@@ -159,7 +160,7 @@ WHERE
 --   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   ctx_*: how Copilot was used, from the row's context
---   week_start: the UTC week of the row's files; filter on it to read fewer of them
+--   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
 CREATE OR REPLACE VIEW copilot_activity AS
 WITH feedback AS (
   SELECT
@@ -385,6 +386,7 @@ RIGHT JOIN (
 --   status: decoded, empty, undecodable, missing, too_large or failed
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
+--   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
 CREATE OR REPLACE VIEW copilot_content AS
 SELECT
   'copilotevent' AS source_table,
@@ -393,7 +395,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END AS content,
   prompt_text,
-  response_text
+  response_text,
+  week_start
 FROM payload
 WHERE
   source_table = 'msdyn_copilotevent' AND column_name = 'msdyn_interactiondata'
@@ -405,7 +408,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END,
   prompt_text,
-  response_text
+  response_text,
+  msdyn_copilotinteraction.week_start
 FROM payload
 JOIN msdyn_copilotinteraction
   ON msdyn_interactiondataid = source_id

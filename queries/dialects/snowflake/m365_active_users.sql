@@ -56,7 +56,14 @@ WITH parameter AS (
   LEFT JOIN enabled
     ON enabled.user_id = m365_turn.user_id
   WHERE
-    prompts > 0 AND is_system_prompt = 0
+    prompts > 0
+    AND is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), scoped AS (
   SELECT
     week,

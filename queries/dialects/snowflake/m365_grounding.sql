@@ -70,6 +70,12 @@ WITH parameter AS (
     AND cited.turn_key = m365_turn.request_id
   WHERE
     is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), total AS (
   SELECT
     week,

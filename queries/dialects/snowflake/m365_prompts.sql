@@ -48,6 +48,12 @@ WITH parameter AS (
   CROSS JOIN parameter
   WHERE
     prompts > 0
+    AND (
+      from_day IS NULL OR last_week >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), placed AS (
   SELECT
     *,

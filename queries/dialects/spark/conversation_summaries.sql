@@ -39,6 +39,12 @@ WITH parameter AS (
   WHERE
     deleted_at IS NULL
     AND (
+      from_day IS NULL OR week_start >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
+    AND (
       from_day IS NULL
       OR DATE_FROM_UNIX_DATE(CAST(FLOOR(UNIX_SECONDS(FROM_UTC_TIMESTAMP(CAST(createdon AS TIMESTAMP), tz)) / 86400) AS INT)) >= from_day
     )

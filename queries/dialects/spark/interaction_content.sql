@@ -54,6 +54,16 @@ WHERE
     request IS NULL OR request_id = request
   )
   AND (
+    from_day IS NULL OR (
+      copilot_activity.week_start >= from_day - 15 AND produced.week_start >= from_day - 15
+    )
+  )
+  AND (
+    to_day IS NULL OR (
+      copilot_activity.week_start <= to_day + 15 AND produced.week_start <= to_day + 15
+    )
+  )
+  AND (
     from_day IS NULL
     OR DATE_FROM_UNIX_DATE(CAST(FLOOR(UNIX_SECONDS(FROM_UTC_TIMESTAMP(CAST(created_ts AS TIMESTAMP), tz)) / 86400) AS INT)) >= from_day
   )

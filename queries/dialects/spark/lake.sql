@@ -13,7 +13,8 @@ SELECT
   CAST(NULL AS STRING) AS `to`,
   CAST(NULL AS STRING) AS tz,
   CAST(NULL AS STRING) AS user_id,
-  CAST(NULL AS STRING) AS week_start;
+  CAST(NULL AS STRING) AS week_start,
+  CAST(NULL AS STRING) AS with_text;
 -- ${copilot_lake} stands for the lake's location.
 CREATE OR REPLACE TEMPORARY VIEW msdyn_copilotevent AS SELECT * FROM delta.`${copilot_lake}/msdyn_copilotevent`;
 CREATE OR REPLACE TEMPORARY VIEW msdyn_copilotinteraction AS SELECT * FROM delta.`${copilot_lake}/msdyn_copilotinteraction`;
@@ -139,7 +140,7 @@ WHERE
 --   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   ctx_*: how Copilot was used, from the row's context
---   week_start: the UTC week of the row's files; filter on it to read fewer of them
+--   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
 CREATE OR REPLACE TEMPORARY VIEW copilot_activity AS
 WITH feedback AS (
   SELECT
@@ -370,6 +371,7 @@ RIGHT JOIN (
 --   status: decoded, empty, undecodable, missing, too_large or failed
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
+--   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
 CREATE OR REPLACE TEMPORARY VIEW copilot_content AS
 SELECT
   'copilotevent' AS source_table,
@@ -378,7 +380,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END AS content,
   prompt_text,
-  response_text
+  response_text,
+  week_start
 FROM payload
 WHERE
   source_table = 'msdyn_copilotevent' AND column_name = 'msdyn_interactiondata'
@@ -390,7 +393,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END,
   prompt_text,
-  response_text
+  response_text,
+  msdyn_copilotinteraction.week_start
 FROM payload
 JOIN msdyn_copilotinteraction
   ON msdyn_interactiondataid = source_id

@@ -47,7 +47,14 @@ WITH parameter AS (
     (0),
     (1) AS scope(is_total)
   WHERE
-    prompts > 0 AND is_system_prompt = 0
+    prompts > 0
+    AND is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), placed AS (
   SELECT
     *,

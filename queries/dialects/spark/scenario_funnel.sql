@@ -56,7 +56,14 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    kind = 100230309 AND is_human
+    kind = 100230309
+    AND is_human
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
 ), counted AS (
   SELECT
     COALESCE(
@@ -84,7 +91,14 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 1
+    responses > 0
+    AND is_human = 1
+    AND (
+      from_day IS NULL OR week_start >= from_day - 15 OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= to_day + 15
+    )
   UNION ALL
   SELECT
     week,

@@ -50,8 +50,17 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    NOT is_human AND (
+    NOT is_human
+    AND (
       kind IS NULL OR NOT kind IN (100230301, 100230302, 100230303)
+    )
+    AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
     )
   UNION ALL
   SELECT
@@ -76,7 +85,18 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 0
+    responses > 0
+    AND is_human = 0
+    AND (
+      from_day IS NULL
+      OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+      OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), total AS (
   SELECT
     week,

@@ -51,7 +51,16 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    kind = 100230305 AND is_human
+    kind = 100230305
+    AND is_human
+    AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), message AS (
   SELECT
     COALESCE(

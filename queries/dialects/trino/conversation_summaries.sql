@@ -39,6 +39,14 @@ WITH parameter AS (
   WHERE
     deleted_at IS NULL
     AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
+    AND (
       from_day IS NULL OR CAST(AT_TIMEZONE(createdon, tz) AS DATE) >= from_day
     )
     AND (

@@ -54,6 +54,24 @@ WHERE
     request IS NULL OR request_id = request
   )
   AND (
+    from_day IS NULL
+    OR (
+      copilot_activity.week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+      AND produced.week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+  )
+  AND (
+    to_day IS NULL
+    OR (
+      copilot_activity.week_start <= DATE_ADD('DAY', 15, to_day)
+      AND produced.week_start <= DATE_ADD('DAY', 15, to_day)
+    )
+  )
+  AND (
     from_day IS NULL OR CAST(AT_TIMEZONE(created_ts, tz) AS DATE) >= from_day
   )
   AND (

@@ -17,7 +17,8 @@ SELECT
   CAST(NULL AS VARCHAR) AS "to",
   CAST(NULL AS VARCHAR) AS tz,
   CAST(NULL AS VARCHAR) AS user_id,
-  CAST(NULL AS VARCHAR) AS week_start;
+  CAST(NULL AS VARCHAR) AS week_start,
+  CAST(NULL AS VARCHAR) AS with_text;
 -- ${copilot_lake} stands for the lake's location.
 CALL delta.system.register_table(
   schema_name => 'copilot', table_name => 'msdyn_copilotevent', table_location => '${copilot_lake}/msdyn_copilotevent');
@@ -168,7 +169,7 @@ WHERE
 --   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
 --   ctx_*: how Copilot was used, from the row's context
---   week_start: the UTC week of the row's files; filter on it to read fewer of them
+--   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
 CREATE OR REPLACE VIEW copilot_activity AS
 WITH feedback AS (
   SELECT
@@ -400,6 +401,7 @@ RIGHT JOIN (
 --   status: decoded, empty, undecodable, missing, too_large or failed
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
+--   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
 CREATE OR REPLACE VIEW copilot_content AS
 SELECT
   'copilotevent' AS source_table,
@@ -408,7 +410,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END AS content,
   prompt_text,
-  response_text
+  response_text,
+  week_start
 FROM payload
 WHERE
   source_table = 'msdyn_copilotevent' AND column_name = 'msdyn_interactiondata'
@@ -420,7 +423,8 @@ SELECT
   status,
   CASE WHEN status = 'decoded' THEN text END,
   prompt_text,
-  response_text
+  response_text,
+  msdyn_copilotinteraction.week_start
 FROM payload
 JOIN msdyn_copilotinteraction
   ON msdyn_interactiondataid = source_id

@@ -1,11 +1,13 @@
 -- title: Conversations with Copilot, the longest first
 -- question: Which conversations were the longest? Of Customer Service and of Microsoft 365, by what people asked. The rest of a
---   conversation is in transcript and m365_transcript, by its id.
--- definition: ours; a conversation of Microsoft 365 is a person's session
+--   conversation is in transcript and m365_transcript, by its id. A thread of several people in Teams is a row for each of
+--   them: two people's sessions may share an id and be two conversations.
+-- definition: ours; a conversation of Microsoft 365 is a person's session, as in m365_conversations
 -- tables: transcript_message, m365_turn
 -- parameters:
---   from (date, none): leave out conversations that began before this date, UTC
---   to (date, none): leave out conversations that began after this date, UTC
+--   tz (time zone, UTC): time zone that decides the day, such as Europe/Berlin
+--   from (date, none): leave out conversations that began before this date
+--   to (date, none): leave out conversations that began after this date
 -- columns:
 --   service: dataverse or graph
 --   conversation_id: for transcript or m365_transcript
@@ -20,6 +22,7 @@
 -- Parameters are columns of the view copilot_lake_parameter, which lake.sql makes.
 WITH parameter AS (
   SELECT
+    COALESCE(copilot_lake_parameter.tz, 'UTC') AS tz,
     CAST(copilot_lake_parameter."from" AS DATE) AS from_day,
     CAST(copilot_lake_parameter."to" AS DATE) AS to_day
   FROM copilot_lake_parameter
@@ -71,10 +74,10 @@ FROM conversation
 CROSS JOIN parameter
 WHERE
   (
-    from_day IS NULL OR CAST(AT_TIMEZONE(started_at, 'UTC') AS DATE) >= from_day
+    from_day IS NULL OR CAST(AT_TIMEZONE(started_at, tz) AS DATE) >= from_day
   )
   AND (
-    to_day IS NULL OR CAST(AT_TIMEZONE(started_at, 'UTC') AS DATE) <= to_day
+    to_day IS NULL OR CAST(AT_TIMEZONE(started_at, tz) AS DATE) <= to_day
   )
 ORDER BY
   prompts DESC,

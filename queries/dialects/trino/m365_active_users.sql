@@ -56,7 +56,16 @@ WITH parameter AS (
   LEFT JOIN enabled
     ON enabled.user_id = m365_turn.user_id
   WHERE
-    prompts > 0 AND is_system_prompt = 0
+    prompts > 0
+    AND is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), scoped AS (
   SELECT
     week,

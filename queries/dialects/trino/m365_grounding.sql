@@ -70,6 +70,14 @@ WITH parameter AS (
     AND cited.turn_key = m365_turn.request_id
   WHERE
     is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), total AS (
   SELECT
     week,

@@ -48,6 +48,14 @@ WITH parameter AS (
   CROSS JOIN parameter
   WHERE
     prompts > 0
+    AND (
+      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), placed AS (
   SELECT
     *,

@@ -47,7 +47,16 @@ WITH parameter AS (
     (0),
     (1)) AS scope(is_total)
   WHERE
-    prompts > 0 AND is_system_prompt = 0
+    prompts > 0
+    AND is_system_prompt = 0
+    AND (
+      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), placed AS (
   SELECT
     *,

@@ -56,7 +56,16 @@ WITH parameter AS (
   FROM copilot_activity
   CROSS JOIN parameter
   WHERE
-    kind = 100230309 AND is_human
+    kind = 100230309
+    AND is_human
+    AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), counted AS (
   SELECT
     COALESCE(
@@ -84,7 +93,18 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 1
+    responses > 0
+    AND is_human = 1
+    AND (
+      from_day IS NULL
+      OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+      OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
   UNION ALL
   SELECT
     week,

@@ -58,7 +58,18 @@ WITH parameter AS (
   FROM copilot_request
   CROSS JOIN parameter
   WHERE
-    responses > 0 AND is_human = 1
+    responses > 0
+    AND is_human = 1
+    AND (
+      from_day IS NULL
+      OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+      OR week_start = CAST('1970-01-04' AS DATE)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
   UNION ALL
   SELECT
     COALESCE(
@@ -85,6 +96,14 @@ WITH parameter AS (
   CROSS JOIN parameter
   WHERE
     is_human
+    AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
 ), total AS (
   SELECT
     week,

@@ -1,16 +1,18 @@
 -- title: Thumbs-down with what people wrote, what they had asked and what Copilot had answered
--- question: Why are people dissatisfied? One row per ThumbsDown with text, newest first, also where the person took it back
---   later. Question and answer are those of the chat where it was kept, else those of what the interaction produced.
+-- question: Why are people dissatisfied? One row per ThumbsDown, of those with text or of all, newest first, also where the
+--   person took it back later. Question and answer are those of the chat where it was kept, else those of what the
+--   interaction produced.
 -- definition: ours
 -- tables: copilot_activity, copilot_request, transcript_message, copilot_content
 -- parameters:
 --   tz (time zone, UTC): time zone that decides the day, such as Europe/Berlin
 --   from (date, none): leave out days before this date
 --   to (date, none): leave out days after this date
+--   with_text (yes or no, yes): leave out ThumbsDown without text
 -- columns:
 --   rated_at: when, by the service's clock
 --   scenario, scenario_label: the feature
---   verbatim: what the person wrote
+--   verbatim: what the person wrote; null or empty without text
 --   question: what was asked; null where neither a chat nor a prompt was kept
 --   answer: what Copilot answered; null where nothing was kept
 --   final_rating: up, down or cleared: the request's last rating
@@ -25,44 +27,76 @@ WITH parameter AS (
   SELECT
     COALESCE(copilot_lake_parameter.tz, 'UTC') AS tz,
     CAST(copilot_lake_parameter."from" AS DATE) AS from_day,
-    CAST(copilot_lake_parameter."to" AS DATE) AS to_day
+    CAST(copilot_lake_parameter."to" AS DATE) AS to_day,
+    COALESCE(copilot_lake_parameter.with_text, 'yes') AS with_text
   FROM copilot_lake_parameter
-), question AS (
+), rated AS (
+  SELECT
+    copilot_activity.*
+  FROM copilot_activity
+  CROSS JOIN parameter
+  WHERE
+    kind = 100230302
+    AND (
+      with_text = 'no' OR verbatim <> ''
+    )
+    AND (
+      from_day IS NULL OR week_start >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)
+    )
+    AND (
+      from_day IS NULL OR CAST(AT_TIMEZONE(created_ts, tz) AS DATE) >= from_day
+    )
+    AND (
+      to_day IS NULL OR CAST(AT_TIMEZONE(created_ts, tz) AS DATE) <= to_day
+    )
+), said AS (
   SELECT
     request_id,
-    CAST(LISTAGG(message, CHR(  10)) WITHIN GROUP (ORDER BY
+    CAST(LISTAGG(CASE WHEN role = 'user' THEN message END, CHR(  10)) WITHIN GROUP (ORDER BY
       sent_at,
       sequence,
-      message_id) AS VARCHAR) AS question
-  FROM transcript_message
-  WHERE
-    role = 'user' AND message <> ''
-  GROUP BY
-    request_id
-), answer AS (
-  SELECT
-    request_id,
-    CAST(LISTAGG(message, CHR(  10)) WITHIN GROUP (ORDER BY
+      message_id) AS VARCHAR) AS question,
+    CAST(LISTAGG(CASE WHEN role = 'bot' THEN message END, CHR(  10)) WITHIN GROUP (ORDER BY
       sent_at,
       sequence,
       message_id) AS VARCHAR) AS answer
   FROM transcript_message
   WHERE
-    role = 'bot' AND message <> ''
+    message <> '' AND request_id IN (
+      SELECT
+        request_id
+      FROM rated
+    )
   GROUP BY
     request_id
+), response AS (
+  SELECT
+    source_table,
+    event_id,
+    COALESCE(partition_id, '') AS partition_id,
+    request_key
+  FROM copilot_activity
+  WHERE
+    kind = 100230305 AND request_key IN (
+      SELECT
+        request_key
+      FROM rated
+    )
 ), produced AS (
   SELECT
     request_key,
     MAX(prompt_text) AS question,
     MAX(COALESCE(response_text, content)) AS answer
-  FROM copilot_content
-  JOIN copilot_activity AS activity
-    ON activity.source_table = copilot_content.source_table
-    AND activity.event_id = copilot_content.event_id
-    AND COALESCE(activity.partition_id, '') = copilot_content.partition_id
-  WHERE
-    kind = 100230305
+  FROM response
+  JOIN copilot_content
+    ON copilot_content.source_table = response.source_table
+    AND copilot_content.event_id = response.event_id
+    AND copilot_content.partition_id = response.partition_id
   GROUP BY
     request_key
 )
@@ -71,33 +105,21 @@ SELECT
   rated.scenario,
   rated.scenario_label,
   rated.verbatim,
-  COALESCE(question.question, produced.question) AS question,
-  COALESCE(answer.answer, produced.answer) AS answer,
+  COALESCE(said.question, produced.question) AS question,
+  COALESCE(said.answer, produced.answer) AS answer,
   request.rating AS final_rating,
   rated.user_id,
   rated.request_key,
   request.transcript_id,
   rated.for_table,
   rated.for_id
-FROM copilot_activity AS rated
-CROSS JOIN parameter
+FROM rated
 LEFT JOIN copilot_request AS request
   ON request.request_key = rated.request_key
-LEFT JOIN question
-  ON question.request_id = rated.request_id
-LEFT JOIN answer
-  ON answer.request_id = rated.request_id
+LEFT JOIN said
+  ON said.request_id = rated.request_id
 LEFT JOIN produced
   ON produced.request_key = rated.request_key
-WHERE
-  rated.kind = 100230302
-  AND rated.verbatim <> ''
-  AND (
-    from_day IS NULL OR CAST(AT_TIMEZONE(rated.created_ts, tz) AS DATE) >= from_day
-  )
-  AND (
-    to_day IS NULL OR CAST(AT_TIMEZONE(rated.created_ts, tz) AS DATE) <= to_day
-  )
 ORDER BY
   rated_at DESC,
   rated.event_id,

@@ -1,9 +1,9 @@
 -- title: Measures week over week
 -- question: What changed since last week? A fixed list of measures in long form; every week from the first to the last of
 --   a service's rows has each of its measures. A count of a silent week is 0, a rate without anything to divide is null.
---   The newest week may be incomplete.
+--   The change of a week that is not over says little: is_over tells.
 -- definition: those of feedback_rates, scenario_usage and m365_active_users, over all scenarios and apps
--- tables: copilot_activity, copilot_request, m365_turn
+-- tables: copilot_activity, copilot_request, m365_turn, extraction_slice
 -- parameters:
 --   tz (time zone, UTC): time zone that decides the week, such as Europe/Berlin
 --   week_start (weekday, sunday): first day of the week, sunday or monday
@@ -16,6 +16,7 @@
 --   value: the measure in this week; counts are floats here, as rates are
 --   previous: in the week before; null in the first week
 --   change: value - previous
+--   is_over: 1 if the week had ended when a run last read the service, else 0
 -- Trino. Generated and parsed only: it was never run.
 -- Generated from queries/week_over_week.sql by `make dialects`: edit that one.
 -- Parameters are columns of the view copilot_lake_parameter, which lake.sql makes.
@@ -163,6 +164,7 @@ WITH parameter AS (
     (8, 0, 'm365_prompts')) AS measures(place, is_dynamics, measure)
 ), valued AS (
   SELECT
+    measure.is_dynamics,
     week,
     place,
     measure,
@@ -189,21 +191,34 @@ WITH parameter AS (
     ON measure.is_dynamics = filled.is_dynamics
 ), compared AS (
   SELECT
+    is_dynamics,
     week,
     place,
     measure,
     value,
     LAG(value) OVER (PARTITION BY measure ORDER BY week) AS previous
   FROM valued
+), known AS (
+  SELECT
+    CASE WHEN source = 'dataverse' THEN 1 ELSE 0 END AS is_dynamics,
+    MAX(finished_at) AS read_at
+  FROM extraction_slice
+  WHERE
+    source IN ('dataverse', 'graph') AND status = 'done'
+  GROUP BY
+    source
 )
 SELECT
   week AS week_start,
   measure,
   value,
   previous,
-  value - previous AS change
+  value - previous AS change,
+  CAST(CASE WHEN DATE_ADD('DAY', 7, week) <= CAST(AT_TIMEZONE(read_at, tz) AS DATE) THEN 1 ELSE 0 END AS INTEGER) AS is_over
 FROM compared
 CROSS JOIN parameter
+LEFT JOIN known
+  ON known.is_dynamics = compared.is_dynamics
 WHERE
   (
     from_day IS NULL OR week >= from_day

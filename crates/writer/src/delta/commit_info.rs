@@ -93,6 +93,11 @@ pub(crate) fn may_restore_files(entry: &[u8]) -> bool {
     commit_info(entry).as_ref().is_some_and(is_restore) || entry.split(|byte| *byte == b'\n').any(adds_own)
 }
 
+/// When the commit of a log entry was made, in milliseconds; `None` when it does not say.
+pub(crate) fn committed_at(entry: &[u8]) -> Option<i64> {
+    commit_info(entry)?["timestamp"].as_i64()
+}
+
 /// The `commitInfo` action of a log entry.
 fn commit_info(entry: &[u8]) -> Option<Value> {
     let actions = entry.split(|byte| *byte == b'\n');

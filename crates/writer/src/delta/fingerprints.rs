@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use object_store::path::Path;
 use serde_json::Value;
 
@@ -15,9 +15,6 @@ use crate::storage::paths;
 /// The most log entries that are read to find out which files other tools' compactions replaced. Callers keep the
 /// fingerprints that they have compared: what is older than their last comparison is not read.
 const ENTRIES: usize = 200;
-
-/// Log entries that are requested at a time.
-const ENTRIES_AHEAD: usize = 8;
 
 impl Lake {
     /// A fingerprint of each week's rows: it changes when rows are added, replaced or removed, and stays when this
@@ -55,12 +52,10 @@ impl Lake {
         let mut found: BTreeMap<Week, BTreeSet<u64>> =
             open.iter().map(|(week, files)| (*week, BTreeSet::from([files.fingerprint()]))).collect();
         open.retain(|_, files| files.has_foreign());
-        let versions = (0..=snapshot.version).rev().take(ENTRIES);
-        let entries = stream::iter(versions).map(|version| log.store.read_commit_entry(version));
-        let mut entries = std::pin::pin!(entries.buffered(ENTRIES_AHEAD));
+        let mut entries = std::pin::pin!(log.read_entries((0..=snapshot.version).rev().take(ENTRIES)));
         while !open.is_empty() {
             // Older entries are deleted in time.
-            let Some(Some(entry)) = entries.try_next().await.map_err(Error::log(table.name))? else { break };
+            let Some(Some(entry)) = entries.try_next().await? else { break };
             let is_own = NewestCommit::from_entry(&entry) != NewestCommit::Foreign;
             let commits = week_commits(table, &entry);
             open.retain(|week, files| {

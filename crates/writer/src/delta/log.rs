@@ -12,6 +12,7 @@ use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
 use deltalake::logstore::LogStoreRef;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
+use futures::{Stream, StreamExt, stream};
 use object_store::path::Path;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -33,6 +34,9 @@ use crate::table_keys::TableKeys;
 
 /// Attempts to commit to a table whose former writer may still commit.
 const FENCE_ATTEMPTS: usize = 8;
+
+/// Log entries that are requested at a time.
+const ENTRIES_AHEAD: usize = 8;
 
 /// The log of one table. Loaded once, then kept in step with this process's commits.
 pub(crate) struct Log {
@@ -261,6 +265,14 @@ impl Log {
     /// The entry of a version; `None`: it is no longer there.
     pub(crate) async fn read_entry(&self, version: u64) -> Result<Option<bytes::Bytes>, Error> {
         self.store.read_commit_entry(version).await.map_err(Error::log(self.table.name))
+    }
+
+    /// The entries of versions, in this order, some of them requested ahead; `None`: one is no longer there.
+    pub(crate) fn read_entries(
+        &self,
+        versions: impl Iterator<Item = u64>,
+    ) -> impl Stream<Item = Result<Option<bytes::Bytes>, Error>> {
+        stream::iter(versions).map(|version| self.read_entry(version)).buffered(ENTRIES_AHEAD)
     }
 
     /// Who made the newest commit.

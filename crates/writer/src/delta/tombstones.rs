@@ -1,10 +1,13 @@
 //! Tombstones: the files that the commits of a table removed, and when.
 
+use std::collections::HashMap;
+
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::Value;
 
+use crate::delta::commit_info;
 use crate::delta::log::Log;
 use crate::error::Error;
 use crate::storage::paths;
@@ -14,7 +17,7 @@ use crate::storage::paths;
 pub(crate) struct Tombstone {
     /// Within the lake.
     pub(crate) path: Path,
-    /// In milliseconds; `None` when the log does not say.
+    /// In milliseconds: when the file was removed, or else when the commit was made; `None` when the log says neither.
     pub(crate) removed_at: Option<i64>,
 }
 
@@ -25,9 +28,20 @@ impl Log {
         let state = table.snapshot().map_err(&error)?;
         let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
             let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
-            Tombstone { path: paths::in_lake(self.table, &path), removed_at: file.deletion_timestamp() }
+            // The library reads a missing time as 0.
+            let removed_at = file.deletion_timestamp().filter(|time| *time != 0);
+            Tombstone { path: paths::in_lake(self.table, &path), removed_at }
         });
-        removed.try_collect().await.map_err(&error)
+        let mut removed: Vec<Tombstone> = removed.try_collect().await.map_err(&error)?;
+        if removed.iter().any(|of| of.removed_at.is_none()) {
+            // The entries say when their commits were made.
+            let of_entries = self.tombstones_by_entries().await?.into_iter();
+            let times: HashMap<Path, i64> = of_entries.filter_map(|of| Some((of.path, of.removed_at?))).collect();
+            for of in &mut removed {
+                of.removed_at = of.removed_at.or_else(|| times.get(&of.path).copied());
+            }
+        }
+        Ok(removed)
     }
 
     /// Those in all log entries that still exist.
@@ -52,12 +66,13 @@ impl Log {
 
     /// Those in a log entry.
     fn removed_in(&self, entry: &[u8]) -> Vec<Tombstone> {
+        let committed_at = commit_info::committed_at(entry);
         let tombstone = |line: &[u8]| {
             let action = serde_json::from_slice::<Value>(line).ok()?;
             let remove = action.get("remove")?;
             let path = Path::from_url_path(remove["path"].as_str()?).ok()?;
             let path = paths::in_lake(self.table, &path);
-            Some(Tombstone { path, removed_at: remove["deletionTimestamp"].as_i64() })
+            Some(Tombstone { path, removed_at: remove["deletionTimestamp"].as_i64().or(committed_at) })
         };
         entry.split(|byte| *byte == b'\n').filter_map(tombstone).collect()
     }

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
+
 use crate::delta::commit_info::{FolderState, KeptFiles, NewestCommit, may_restore_files};
 use crate::delta::log::Log;
 use crate::delta::snapshot::Snapshot;
@@ -18,7 +20,8 @@ const CLOCKS_DIFFER_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 /// Deletes kept files whose time is over, commit by commit, and notes in the log's state what remains. Returns how many
 /// commits were read; `None` when one of them is no longer there: then only a listing tells.
 ///
-/// The caller must hold the lock. A file that cannot be deleted is an error, as for orphan files.
+/// The caller must hold the lock. A file that cannot be deleted is an error in a local folder, as for orphan files. In a
+/// store it is a warning: what is kept is noted as before, and the next run tries again.
 pub(crate) async fn delete_expired(
     lake: &LakeStorage,
     log: &Log,
@@ -51,7 +54,14 @@ pub(crate) async fn delete_expired(
         // A run that was paused may know an older version than the one that took over.
         lake.check_lease().await?;
         tracing::info!(table = log.table.name, files = expired.len(), "deleting removed files whose time is over");
-        delete_all(lake, expired.into_iter().collect()).await?;
+        match delete_all(lake, expired.into_iter().collect()).await {
+            Err(error) if lake.root.is_none() => {
+                let table = log.table.name;
+                tracing::warn!(table, %error, "removed files were not deleted: the next run tries again");
+                remaining = FolderState::KeepsRemoved(kept);
+            }
+            deleted => deleted?,
+        }
     }
     log.set_folder_state(remaining);
     Ok(Some(commits))
@@ -72,8 +82,9 @@ pub(crate) async fn track(
     // The entry before it is older. If it is no longer there, others that matter may be missing, too.
     let is_complete = |first: &u64| *first == 0 || entries().any(|(version, _)| version + 1 == *first);
     let Some(version) = first.filter(is_complete) else { return Ok(FolderState::Unknown) };
-    for version in (version..=newest.version).rev() {
-        let Some(entry) = log.read_entry(version).await? else { return Ok(FolderState::Unknown) };
+    let mut entries = std::pin::pin!(log.read_entries((version..=newest.version).rev()));
+    while let Some(entry) = entries.try_next().await? {
+        let Some(entry) = entry else { return Ok(FolderState::Unknown) };
         match NewestCommit::from_entry(&entry) {
             NewestCommit::Own(FolderState::Unknown) => {}
             // Who made it has looked at the commits before.

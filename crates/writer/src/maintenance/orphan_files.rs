@@ -69,9 +69,9 @@ impl Orphans {
         if !self.folder.missing.is_empty() {
             return Ok(self.folder.missing);
         }
-        // If another tool commits first, the next run corrects them, and lists what that has changed.
-        let is_newest = self.folder.wrong_size.is_empty()
-            || log.correct_files(&self.folder.snapshot, &self.folder.wrong_size).await?;
+        let TableFolder { snapshot, listed, wrong_size, .. } = &self.folder;
+        // If another tool commits first, the next run corrects them.
+        let is_corrected = !wrong_size.is_empty() && log.correct_files(snapshot, wrong_size).await?;
         if !self.files.is_empty() {
             // A run that was paused before it listed the folder may have listed files of the one that took over.
             lake.check_lease().await?;
@@ -80,8 +80,9 @@ impl Orphans {
             delete(lake, &file.path).await?;
             tracing::info!(path = file.path, "deleted an orphan file");
         }
-        if is_newest {
-            let TableFolder { snapshot, listed, .. } = &self.folder;
+        // If another tool has committed since the listing, the next run lists what that has changed.
+        let listed_version = snapshot.version + u64::from(is_corrected);
+        if log.snapshot().await?.is_some_and(|now| now.version == listed_version) {
             log.set_folder_state(match self.oldest_kept {
                 Some(removed_at) => kept_files::track(log, snapshot, listed, removed_at).await?,
                 None => FolderState::Clean,

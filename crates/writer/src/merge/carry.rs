@@ -31,7 +31,8 @@ const FIRST_PAIRS: usize = 256;
 /// The most pairs of a call: a page of a file has hardly more rows, and is read once for each call that needs it.
 const MOST_PAIRS: usize = 16_384;
 
-/// Bytes of the two batches of a call, if the rows are like those of the call before.
+/// Bytes of the two batches of a call, if the rows are like those of the call before. They may be far longer: a call has at
+/// most twice as many as the one before.
 const PAIR_BYTES: usize = 16 << 20;
 
 /// As [`resolve`](crate::merge::resolve::resolve), with a [`Carry`]: the new row and the table's are both superseded by
@@ -66,7 +67,8 @@ impl CarryMerge<'_> {
             let input = &self.inputs[first.input as usize];
             let (new, old) = (self.new_rows(input, pairs).await?, self.old_rows(pairs).await?);
             let bytes = new.get_array_memory_size() + old.get_array_memory_size();
-            most = (PAIR_BYTES / (bytes / pairs.len()).max(1)).clamp(FIRST_PAIRS, MOST_PAIRS);
+            let fitting = (PAIR_BYTES / (bytes / pairs.len()).max(1)).clamp(FIRST_PAIRS, MOST_PAIRS);
+            most = fitting.min(most * 2);
             let rows = (self.carry)(&new, &old).map_err(Error::rows(self.table.name))?;
             let mut kept: Vec<u32> = Vec::new();
             let values = reader.read(&rows)?.into_iter().zip(reader.read(&old)?);

@@ -14,8 +14,8 @@ use object_store::{
 
 use crate::storage::repeated_deletes;
 
-/// Objects in a page of a listing. In tests fewer, so that a listing that grows is seen.
-const PAGE: u64 = if cfg!(test) { 50 } else { 1_000 };
+/// Objects in a page of a listing, as S3 has them.
+pub(crate) const PAGE_OBJECTS: u64 = 1_000;
 
 /// Requests to the store of a lake, without those that were repeated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,12 +46,14 @@ fn add(counter: &AtomicU64) {
 #[derive(Debug, Clone)]
 pub(crate) struct CountedStore {
     inner: Arc<dyn ObjectStore>,
+    page: u64,
     counters: Arc<RequestCounters>,
 }
 
 impl CountedStore {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, counters: Arc::default() }
+    /// A store whose listings have pages of so many objects.
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, page: u64) -> Self {
+        Self { inner, page, counters: Arc::default() }
     }
 
     /// The requests so far.
@@ -64,12 +66,12 @@ impl CountedStore {
 
     /// Counts the pages of a listing while it is read.
     fn listed(&self, objects: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let counters = Arc::clone(&self.counters);
+        let (page, counters) = (self.page, Arc::clone(&self.counters));
         add(&counters.lists);
         let mut objects_read = 0;
         let count = move |_: &Result<ObjectMeta>| {
             objects_read += 1;
-            if objects_read > PAGE && objects_read % PAGE == 1 {
+            if objects_read > page && objects_read % page == 1 {
                 add(&counters.lists);
             }
         };

@@ -48,7 +48,7 @@ pub(crate) struct Lease {
     held: tokio::sync::Mutex<HeldLease>,
     state: Mutex<LeaseState>,
     renewing: Mutex<Option<JoinHandle<()>>>,
-    /// Commits that were sent and whose outcome is unknown.
+    /// Commits that were sent and whose outcome is unknown, and files that may be left outside the tables.
     commits: AtomicUsize,
     /// Uploads that are not ended.
     uploads: AtomicUsize,
@@ -101,6 +101,11 @@ impl Unsettled {
     /// The outcome is known.
     pub(crate) fn settle(self) {
         self.lease.unsettled(self.work).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The file that was sent may arrive after the holder has ended.
+    pub(crate) fn may_arrive(&self) {
+        self.lease.require_fence();
     }
 
     /// Ends what is counted, before the lease is released.
@@ -224,6 +229,11 @@ impl Lease {
     /// Counts an upload that is about to begin. If it is never settled, the next holder looks for abandoned uploads.
     pub(crate) fn begins_upload(self: &Arc<Self>) -> Unsettled {
         self.begins_work(LeasedWork::Upload)
+    }
+
+    /// A table's folder may hold a file that is not the table's: the next holder fences, and hence lists the folders.
+    pub(crate) fn require_fence(&self) {
+        self.unsettled(LeasedWork::Commit).fetch_add(1, Ordering::Relaxed);
     }
 
     fn begins_work(self: &Arc<Self>, work: LeasedWork) -> Unsettled {

@@ -10,6 +10,7 @@ use url::Url;
 use crate::error::Error;
 use crate::storage::abandoned_uploads::AbandonedUploads;
 use crate::storage::cloud_store::{self, CloudStore};
+use crate::storage::counted_store::PAGE_OBJECTS;
 use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
 use crate::storage::lock_kind::LockKind;
@@ -23,6 +24,8 @@ pub(crate) struct Location {
     pub(crate) url: Url,
     /// Rooted at the location.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// Objects in a page of a listing of the store.
+    pub(crate) page: u64,
     /// The same store, when it is a local folder.
     pub(crate) local: Option<LocalStore>,
     /// How one writing command at a time is ensured.
@@ -45,11 +48,11 @@ impl Location {
             Some(parsed) if parsed.scheme() == "memory" => {
                 let url = paths::memory_url().map_err(|e| unsupported(e.to_string()))?;
                 let (store, uploads) = (Arc::new(InMemory::new()), AbandonedUploads::Unlisted);
-                Ok(Self { url, store, local: None, lock_kind: LockKind::Process, uploads })
+                Ok(Self { url, store, page: PAGE_OBJECTS, local: None, lock_kind: LockKind::Process, uploads })
             }
             Some(parsed) if parsed.scheme() != "file" => {
                 let CloudStore { url, store, uploads } = cloud_store::open(&parsed, options)?;
-                Ok(Self { url, store, local: None, lock_kind: LockKind::Lease, uploads })
+                Ok(Self { url, store, page: PAGE_OBJECTS, local: None, lock_kind: LockKind::Lease, uploads })
             }
             parsed => {
                 let root = match parsed {
@@ -61,7 +64,7 @@ impl Location {
                 let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?, rights);
                 let lock_kind = LockKind::File(local.clone());
                 let (store, uploads) = (Arc::new(local.clone()), AbandonedUploads::Unlisted);
-                Ok(Self { url, store, local: Some(local), lock_kind, uploads })
+                Ok(Self { url, store, page: PAGE_OBJECTS, local: Some(local), lock_kind, uploads })
             }
         }
     }

@@ -246,12 +246,12 @@ mod tests {
     use object_store::{Error as StoreError, ObjectStoreExt as _, PutMode};
 
     use super::*;
-    use crate::storage::counted_store::CountedStore;
+    use crate::storage::counted_store::{CountedStore, PAGE_OBJECTS};
 
     /// A store, how it is counted, and what is kept of it.
     fn cached() -> (Arc<InMemory>, CountedStore, LogCache) {
         let store = Arc::new(InMemory::new());
-        let counted = CountedStore::new(Arc::<InMemory>::clone(&store));
+        let counted = CountedStore::new(Arc::<InMemory>::clone(&store), PAGE_OBJECTS);
         (store, counted.clone(), LogCache::new(Arc::new(counted)))
     }
 

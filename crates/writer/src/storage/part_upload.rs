@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::memory::MemoryPool;
 use crate::storage::lease::Unsettled;
+use crate::store_request::{self, RequestFailure};
 
 /// Parts of an upload in flight, at most: one connection to a store carries less than a machine sends.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -115,6 +116,12 @@ impl PartUpload {
         if let Err(failure) = published {
             // It may have been done, and not answered. Where no name is used twice, a file of this one is this file.
             if self.to.replaces || !self.to.store.head(&self.to.path).await.is_ok_and(|there| there.size == size) {
+                if let (UploadState::Sent, Some(unsettled)) = (&self.state, &self.to.unsettled)
+                    && store_request::failure(&failure) != Some(RequestFailure::Refused)
+                {
+                    // A single request cannot be aborted.
+                    unsettled.may_arrive();
+                }
                 return Err(failure);
             }
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::lake_storage::LeaseSlot;
 use crate::storage::local_store::LocalStore;
 
 /// The active readers of a table's files, and removed files that wait for them to end.
@@ -13,6 +14,8 @@ pub(crate) struct Readers {
     store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
     local: Option<LocalStore>,
+    /// The lease, once it is taken.
+    lease: LeaseSlot,
     inner: Mutex<ReaderState>,
     /// Whether a removed file is still in the folder because it could not be deleted.
     has_undeleted: AtomicBool,
@@ -28,8 +31,8 @@ struct ReaderState {
 pub(crate) struct ReadGuard(Arc<Readers>);
 
 impl Readers {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>) -> Self {
-        Self { store, local, inner: Mutex::default(), has_undeleted: AtomicBool::new(false) }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>, lease: LeaseSlot) -> Self {
+        Self { store, local, lease, inner: Mutex::default(), has_undeleted: AtomicBool::new(false) }
     }
 
     pub(crate) fn register(self: &Arc<Self>) -> ReadGuard {
@@ -62,6 +65,10 @@ impl Readers {
 
     fn note_undeleted(&self, path: &Path, error: &dyn std::fmt::Display) {
         self.has_undeleted.store(true, Ordering::Relaxed);
+        // The table may have had its last commit.
+        if let Some(lease) = self.lease.get() {
+            lease.require_fence();
+        }
         tracing::warn!(%path, %error, "could not delete a removed file");
     }
 

@@ -15,6 +15,7 @@ use object_store::{
 };
 
 use crate::storage::abandoned_uploads::AbandonedUploads;
+use crate::storage::counted_store::PAGE_OBJECTS;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
 use crate::storage::paths;
@@ -44,6 +45,7 @@ impl Counting {
         let location = Location {
             url,
             store: Arc::<Self>::clone(&store),
+            page: PAGE_OBJECTS,
             local: None,
             lock_kind: LockKind::Process,
             uploads: AbandonedUploads::Unlisted,

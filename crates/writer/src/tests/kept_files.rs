@@ -10,13 +10,12 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use serde_json::{Value, json};
 
 use super::foreign::{add, remove};
-use super::machine::Machine;
+use super::machine::{Fault, Machine};
 use super::requests::{opened, requests};
 use super::*;
 use crate::StoreRequests;
 use crate::storage::paths;
 
-/// Listings of a run that lists no folder: one of each log.
 /// Listings of a run that lists no folder: one of each log.
 fn logs() -> u64 {
     TABLES.len() as u64
@@ -157,6 +156,31 @@ async fn after_a_commit_of_another_tool_a_folder_is_listed_once() {
 }
 
 #[tokio::test]
+async fn one_whose_removal_has_no_time_was_removed_when_its_commit_was_made() {
+    for list_folders in [false, true] {
+        let store: Arc<InMemory> = Arc::default();
+        replaced(&store, 1).await;
+        for age in [0, EIGHT_DAYS] {
+            let mut lines = actions(&store, 2).await.unwrap();
+            for line in &mut lines {
+                if let Some(remove) = line.get_mut("remove") {
+                    remove["deletionTimestamp"] = Value::Null;
+                }
+                for time in ["/commitInfo/copilotLake.keptSince", "/commitInfo/timestamp"] {
+                    if let Some(at) = line.pointer_mut(time) {
+                        *at = json!(at.as_i64().unwrap() - age);
+                    }
+                }
+            }
+            put_entry(&store, 2, &lines).await;
+            opened(&store).prepare(&instance(), list_folders).await.unwrap();
+            let kept = if age == 0 { 2 } else { 1 };
+            assert_eq!(data_files(&store).await.len(), kept, "{age} {list_folders}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_restored_stays_as_long_as_any_other() {
     let store: Arc<InMemory> = Arc::default();
     replaced(&store, 1).await;
@@ -204,6 +228,53 @@ async fn what_a_killed_run_left_in_a_store_is_found() {
     let third = Machine::new(&store).lake();
     let cost = requests(&third, async { third.prepare(&instance(), false).await.unwrap() }).await;
     assert_eq!((cost.lists, cost.writes, cost.deletes), (logs(), 0, 0), "the second one has recorded what it found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_run_that_ended_may_have_left_in_a_store_is_found() {
+    for arrives_late in [false, true] {
+        let store = Arc::new(InMemory::new());
+        let machine = Machine::new(&store);
+        let lake = machine.lake();
+        let lock = lake.lock("run-1").await.unwrap();
+        lake.prepare(&instance(), false).await.unwrap();
+        put(&lake, &[("a", 1, 1, "a")]).await;
+        if arrives_late {
+            machine.fail("week_start", &[Fault::Late]);
+            let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
+            changes.push(Some(week()), events(&[("b", 2, 1, "b")])).await.unwrap();
+            changes.commit("run-1").await.unwrap_err();
+        } else {
+            let removed = paths::data_file(&COPILOT_EVENT, Some(week()), 1);
+            store.put(&removed, "rows".into()).await.unwrap();
+            machine.fail_deletes(&[Fault::NotDone; 8]);
+            lake.inner.log(&COPILOT_EVENT).readers.delete(vec![removed]).await;
+        }
+        lock.release().await;
+        machine.deliver().await;
+        assert_eq!(data_files(&store).await.len(), 2);
+        let next = Machine::new(&store).lake();
+        let lock = next.lock("run-2").await.unwrap();
+        next.prepare(&instance(), false).await.unwrap();
+        assert_eq!(data_files(&store).await, logged(&next, &COPILOT_EVENT).await);
+        lock.release().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_a_store_does_not_delete_stops_no_run() {
+    let store: Arc<InMemory> = Arc::default();
+    replaced(&store, 2).await;
+    make_old(&store, 2).await;
+    let machine = Machine::new(&store);
+    machine.fail_deletes(&[Fault::NotDone; 100]);
+    let lake = machine.lake();
+    lake.prepare(&instance(), false).await.unwrap();
+    assert_eq!(data_files(&store).await.len(), 3);
+    // The next commit still says that it is there.
+    put(&lake, &[("b", 2, 1, "b")]).await;
+    assert_eq!(start(&store).await, (logs() + 1, 1, 2), "the next run deletes them");
+    assert_eq!(data_files(&store).await, logged(&opened(&store), &COPILOT_EVENT).await);
 }
 
 #[tokio::test]

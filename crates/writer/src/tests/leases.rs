@@ -10,6 +10,7 @@ use super::*;
 use crate::Error;
 use crate::maintenance::orphan_files;
 use crate::storage::abandoned_uploads::AbandonedUploads;
+use crate::storage::counted_store::PAGE_OBJECTS;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
 use crate::storage::paths;
@@ -149,8 +150,14 @@ async fn a_store_that_ignores_conditions_is_refused() {
         ..LakeOptions::default()
     };
     let url = paths::memory_url().unwrap();
-    let location =
-        Location { url, store: machine, local: None, lock_kind: LockKind::Lease, uploads: AbandonedUploads::Unlisted };
+    let location = Location {
+        url,
+        store: machine,
+        page: PAGE_OBJECTS,
+        local: None,
+        lock_kind: LockKind::Lease,
+        uploads: AbandonedUploads::Unlisted,
+    };
     Lake::at(location, &options).unwrap().lock("run-1").await.unwrap().release().await;
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::storage::abandoned_uploads::AbandonedUploads;
+use crate::storage::counted_store::PAGE_OBJECTS;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
 use crate::storage::paths;
@@ -87,7 +88,14 @@ impl Machine {
         let store: Arc<dyn ObjectStore> = Arc::<Self>::clone(self);
         let url = paths::memory_url().unwrap();
         Lake::at(
-            Location { url, store, local: None, lock_kind: LockKind::Lease, uploads: AbandonedUploads::Unlisted },
+            Location {
+                url,
+                store,
+                page: PAGE_OBJECTS,
+                local: None,
+                lock_kind: LockKind::Lease,
+                uploads: AbandonedUploads::Unlisted,
+            },
             &LakeOptions::default(),
         )
         .unwrap()

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::counting::{Counting, Replacement};
 use super::foreign::{add, remove};
 use super::*;
+use crate::delta::commit_info::FolderState;
 use crate::{Compaction, Error, SmallFileLimits};
 
 /// Ids and texts of the events of [`grown`].
@@ -164,4 +165,18 @@ async fn a_file_that_the_newest_version_names_is_lost() {
         let told = lake.scan(&COPILOT_EVENT, Scan::default()).await.unwrap().try_collect::<Vec<_>>().await;
         assert_eq!(told.unwrap_err().stops_table(), Some("msdyn_copilotevent"));
     }
+}
+
+#[tokio::test]
+async fn what_a_commit_after_the_listing_has_changed_is_listed_again() {
+    let (store, lake) = grown().await;
+    let files = logged(&lake, &COPILOT_EVENT).await;
+    // It is read because its size differs from the log, and then it is gone.
+    store.replace(replacement(&store, &files, 0).await);
+    let path = StorePath::from(files[0].as_str());
+    store.put(&path, "truncated".into()).await.unwrap();
+    lake.remove_orphan_files(&COPILOT_EVENT).await.unwrap();
+    assert!(!store.is_unreplaced());
+    assert_eq!(lake.inner.log(&COPILOT_EVENT).folder_state(), FolderState::Unknown);
+    assert_eq!(verbatims(&lake).await.len(), GROWN.len());
 }

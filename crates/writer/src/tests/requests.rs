@@ -14,8 +14,10 @@ use crate::storage::paths;
 pub(super) fn opened(store: &Arc<InMemory>) -> Lake {
     let url = paths::memory_url().unwrap();
     let uploads = AbandonedUploads::Unlisted;
-    let location =
-        Location { url, store: Arc::<InMemory>::clone(store), local: None, lock_kind: LockKind::Process, uploads };
+    let store = Arc::<InMemory>::clone(store);
+    // So few that a listing that grows is seen.
+    let page = 50;
+    let location = Location { url, store, page, local: None, lock_kind: LockKind::Process, uploads };
     Lake::at(location, &LakeOptions::default()).unwrap()
 }
 
