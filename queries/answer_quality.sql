@@ -70,7 +70,7 @@ latency AS (
     seconds_between(max(sent_at), answered_at) AS seconds
   FROM message
   CROSS JOIN parameter
-  WHERE role = 'user' AND request_id IS NOT NULL AND sent_at <= answered_at
+  WHERE role = 'user' AND request_id <> '' AND sent_at <= answered_at
   GROUP BY
     week_of(answered_at, tz, first_day), scenario, scenario_label, transcript_data_id, request_id, answered_at
 ),

@@ -5,7 +5,7 @@
 --   half the rows of the four weeks before it, on average. Where msdyn_copilotevent has taken over, the older store is
 --   expected to end.
 -- definition: ours
--- tables: extraction_slice, msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata, msdyn_copilottranscript, msdyn_copilottranscriptdata, msdyn_conversationinsight, ai_interaction
+-- tables: extraction_slice, extraction_health, msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata, msdyn_copilottranscript, msdyn_copilottranscriptdata, msdyn_conversationinsight, ai_interaction
 -- parameters:
 --   from (date, none): leave out weeks that begin before this date
 --   to (date, none): leave out weeks that begin after this date
@@ -16,7 +16,7 @@
 --   received_rows: rows received in windows that begin in the week; null where no such window is done
 --   failed_windows: windows that begin in the week and whose newest entry is not done
 --   rows_before: average rows of the four weeks before; null without them
---   is_over: 1 if the week had ended when a run last read the service, else 0
+--   is_over: 1 if all of the week was read: extraction_health's done_until of the table is after it, else 0
 --   looks_short: 1 if the week is over and lake_rows is less than half of rows_before, else 0
 WITH parameter AS (
   SELECT
@@ -82,12 +82,13 @@ total AS (
   FROM part
   GROUP BY table_name, week_start
 ),
--- When a run last read the service, and since when the newer store has rows.
+-- Up to when each table was read, and since when the newer store has rows.
 known AS (
   SELECT
-    local_day(max(finished_at), 'UTC') AS read_day,
+    table_name AS read_table,
+    local_day(done_until, 'UTC') AS read_day,
     (SELECT first_week FROM first_week WHERE table_name = 'msdyn_copilotevent') AS taken_over
-  FROM extraction_slice
+  FROM extraction_health
 ),
 compared AS (
   SELECT
@@ -119,6 +120,6 @@ SELECT
   END AS INTEGER) AS looks_short
 FROM compared
 CROSS JOIN parameter
-CROSS JOIN known
+LEFT JOIN known ON read_table = table_name
 WHERE (from_day IS NULL OR week_start >= from_day) AND (to_day IS NULL OR week_start <= to_day)
 ORDER BY table_name, week_start

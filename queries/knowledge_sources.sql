@@ -27,7 +27,7 @@ cited AS (
     nullif(source_id, '') AS source_id,
     title,
     source,
-    message.request_id,
+    nullif(message.request_id, '') AS request_id,
     rating
   FROM transcript_source
   JOIN transcript_message AS message

@@ -54,7 +54,7 @@ said AS (
     CAST(string_agg(CASE WHEN role = 'bot' THEN message END, chr(10) ORDER BY sent_at, sequence, message_id) AS VARCHAR)
       AS answer
   FROM transcript_message
-  WHERE message <> '' AND request_id IN (SELECT request_id FROM rated)
+  WHERE message <> '' AND request_id <> '' AND request_id IN (SELECT request_id FROM rated)
   GROUP BY request_id
 ),
 response AS (

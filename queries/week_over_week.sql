@@ -3,7 +3,7 @@
 --   a service's rows has each of its measures. A count of a silent week is 0, a rate without anything to divide is null.
 --   The change of a week that is not over says little: is_over tells.
 -- definition: those of feedback_rates, scenario_usage and m365_active_users, over all scenarios and apps
--- tables: copilot_activity, copilot_request, m365_turn, extraction_slice
+-- tables: copilot_activity, copilot_request, m365_turn, extraction_health
 -- parameters:
 --   tz (time zone, UTC): time zone that decides the week, such as Europe/Berlin
 --   week_start (weekday, sunday): first day of the week, sunday or monday
@@ -16,7 +16,8 @@
 --   value: the measure in this week; counts are floats here, as rates are
 --   previous: in the week before; null in the first week
 --   change: value - previous
---   is_over: 1 if the week had ended when a run last read the service, else 0
+--   is_over: 1 if all of the week was read: extraction_health's done_until of msdyn_copilotevent or ai_interaction is after
+--     it; else 0
 WITH parameter AS (
   SELECT
     coalesce(getvariable('tz'), 'UTC') AS tz,
@@ -139,11 +140,11 @@ compared AS (
   SELECT is_dynamics, week, place, measure, value, lag(value) OVER (PARTITION BY measure ORDER BY week) AS previous
   FROM valued
 ),
+-- A service is known as far as its main table was read.
 known AS (
-  SELECT CASE WHEN source = 'dataverse' THEN 1 ELSE 0 END AS is_dynamics, max(finished_at) AS read_at
-  FROM extraction_slice
-  WHERE source IN ('dataverse', 'graph') AND status = 'done'
-  GROUP BY source
+  SELECT CASE WHEN source = 'dataverse' THEN 1 ELSE 0 END AS is_dynamics, done_until
+  FROM extraction_health
+  WHERE table_name IN ('msdyn_copilotevent', 'ai_interaction')
 )
 SELECT
   week AS week_start,
@@ -151,7 +152,7 @@ SELECT
   value,
   previous,
   value - previous AS change,
-  CAST(CASE WHEN week + 7 <= local_day(read_at, tz) THEN 1 ELSE 0 END AS INTEGER) AS is_over
+  CAST(CASE WHEN week + 7 <= local_day(done_until, tz) THEN 1 ELSE 0 END AS INTEGER) AS is_over
 FROM compared
 CROSS JOIN parameter
 LEFT JOIN known ON known.is_dynamics = compared.is_dynamics

@@ -33,7 +33,8 @@
 --   ctx_is_suggested_prompt: whether a suggested prompt was taken
 --   ctx_is_embed: whether Copilot was embedded in another page
 --   ctx_is_standalone: whether Copilot was used outside the workspace
---   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
+--   week_start: the UTC week of the row's files; filter on it to read fewer of them. Queries with from and to take it to be
+--     that of created_ts, or at most one week beside it: a row of a week further away is missing there
 -- joins:
 --   copilot_request: copilot_request.request_key = copilot_activity.request_key
 --   copilot_content: copilot_content.source_table = copilot_activity.source_table

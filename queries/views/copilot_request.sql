@@ -44,7 +44,7 @@ WITH activity AS (
 request AS (
   SELECT
     request_key,
-    max(request_id) AS request_id,
+    nullif(max(request_id), '') AS request_id,
     coalesce(min(scenario) FILTER (WHERE responder = 2), min(scenario) FILTER (WHERE responder = 1), min(scenario))
       AS scenario,
     min(agent) AS agent,

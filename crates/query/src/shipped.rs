@@ -22,7 +22,7 @@ macro_rules! queries {
 }
 
 /// The queries, in the order in which they are listed, each after those that it uses: Dynamics 365, Microsoft 365,
-/// operations.
+/// operations, and those of both services.
 pub static QUERIES: &[Shipped] = queries! { "":
     "feedback_rates"
     "scenario_usage"
@@ -37,7 +37,6 @@ pub static QUERIES: &[Shipped] = queries! { "":
     "knowledge_sources"
     "auto_prompts"
     "agents"
-    "week_over_week"
     "m365_active_users"
     "m365_prompts"
     "m365_transcript"
@@ -49,10 +48,11 @@ pub static QUERIES: &[Shipped] = queries! { "":
     "m365_retention"
     "m365_unused_licences"
     "m365_by_department"
-    "longest_conversations"
     "extraction_health"
     "payload_health"
     "completeness"
+    "week_over_week"
+    "longest_conversations"
 };
 
 /// The views, each after those that it uses.

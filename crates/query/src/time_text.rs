@@ -48,8 +48,10 @@ fn write_out<'a>(operands: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSc
     let is_number = |ty: Option<&DataType>| ty.is_some_and(DataType::is_numeric);
     if let Some((number, _)) = operands.iter().zip(&types).find(|(_, of_operand)| is_number(of_operand.as_ref())) {
         let what = if is_date(ty) { "date" } else { "timestamp" };
-        let written = unquoted_date(number).unwrap_or_else(|| "2026-11-22".to_owned());
-        return plan_err!("a {what} is compared with a number: write '{written}', with the quotes");
+        return match unquoted_date(number) {
+            Some(date) => plan_err!("a {what} is compared with a number: write '{date}', with the quotes"),
+            None => plan_err!("a {what} is compared with a number: compare it with a {what}"),
+        };
     }
     let mut is_changed = false;
     for operand in operands {
@@ -58,12 +60,21 @@ fn write_out<'a>(operands: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSc
     Ok(is_changed)
 }
 
-/// The date that such a number was meant to be: `2026-11-22` is 1993.
+/// The date that such a number was meant to be: `2026-11-22` is 1993, and `20261122` has no separators.
 fn unquoted_date(number: &Expr) -> Option<String> {
+    let (year, month, day) = match whole_number(number) {
+        Some(digits) => (digits / 10_000, digits / 100 % 100, digits % 100),
+        None => subtracted_parts(number)?,
+    };
+    let is_date = (1_000..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    is_date.then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// Year, month and day of a subtraction of three numbers.
+fn subtracted_parts(number: &Expr) -> Option<(i64, i64, i64)> {
     let (month, day) = subtraction(number)?;
     let (year, month) = subtraction(month)?;
-    let (year, month, day) = (whole_number(year)?, whole_number(month)?, whole_number(day)?);
-    Some(format!("{year:04}-{month:02}-{day:02}"))
+    Some((whole_number(year)?, whole_number(month)?, whole_number(day)?))
 }
 
 /// What a number is subtracted from, and that number.

@@ -162,14 +162,13 @@ async fn first_run(_: &str) -> Option<Instant> {
     None
 }
 
-/// The busiest scenarios of the last weeks that were over when the service was read.
+/// The busiest scenarios of the last weeks that are over.
 #[cfg(feature = "query")]
 const RATES: &str = "
 WITH week AS (
-  SELECT DISTINCT week_start
-  FROM msdyn_copilotevent
-  CROSS JOIN (SELECT max(finished_at) AS read_at FROM extraction_slice WHERE source = 'dataverse') AS known
-  WHERE week_start + 7 <= local_day(read_at, 'UTC')
+  SELECT week_start
+  FROM week_over_week
+  WHERE measure = 'responses' AND is_over = 1
   ORDER BY week_start DESC
   LIMIT 4
 ),

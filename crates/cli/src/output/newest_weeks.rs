@@ -11,7 +11,7 @@ use super::aligned::Aligned;
 use super::shown_rows::{SHOWN, footer};
 use super::wording::grouped;
 
-/// The last weeks, or other periods, of an answer as it arrives; memory is that of the rows to show and one week.
+/// The last weeks of an answer as it arrives; memory is that of the rows to show and one week.
 pub(crate) struct NewestWeeks<W> {
     table: Aligned<W>,
     /// The place of the column that says when weeks begin.
@@ -33,7 +33,7 @@ struct HeldWeek {
 impl<W: Write> NewestWeeks<W> {
     /// The column of an answer over weeks that says when they begin: the first date that is named for it.
     pub(crate) fn week_column(schema: &SchemaRef) -> Option<usize> {
-        let is_week = |name: &str| ["week", "week_start", "period_start"].iter().any(|end| name.ends_with(end));
+        let is_week = |name: &str| ["week", "week_start"].iter().any(|end| name.ends_with(end));
         schema.fields().iter().position(|field| *field.data_type() == DataType::Date32 && is_week(field.name()))
     }
 
@@ -135,14 +135,16 @@ mod tests {
     }
 
     #[test]
-    fn only_dates_are_weeks() {
+    fn only_dates_that_are_named_for_weeks_are_weeks() {
         let (numbers, dates) = (Arc::new(Int64Array::from(vec![1])), Arc::new(Date32Array::from(vec![1])));
         let column = |first: &str, second: &str| {
             let columns = [(first, Arc::clone(&numbers) as ArrayRef), (second, Arc::clone(&dates) as ArrayRef)];
             NewestWeeks::<Vec<u8>>::week_column(&RecordBatch::try_from_iter(columns).unwrap().schema())
         };
-        for name in ["week_start", "cohort_week", "period_start"] {
+        for name in ["week_start", "cohort_week"] {
             assert_eq!((column("n", name), column(name, "day")), (Some(1), None), "{name}");
         }
+        // Days, weeks and months of one answer begin there: the days would fill the screen.
+        assert_eq!(column("n", "period_start"), None);
     }
 }

@@ -285,7 +285,10 @@ async fn a_number_is_no_time() {
     let session = lake.session(&[]).await;
     for (condition, words) in [
         ("week_start > 2025-6-22", "a date is compared with a number: write '2025-06-22', with the quotes"),
-        ("20250622 = week_start", "a date is compared with a number: write '2026-11-22', with the quotes"),
+        ("20250622 = week_start", "a date is compared with a number: write '2025-06-22', with the quotes"),
+        ("week_start > 20259922", "a date is compared with a number: compare it with a date"),
+        ("week_start = versionnumber", "a date is compared with a number: compare it with a date"),
+        ("createdon = msdyn_scenariotype", "a timestamp is compared with a number: compare it with a timestamp"),
         ("week_start IN (DATE '2025-06-22', 2025-06-29)", "write '2025-06-29'"),
         ("createdon BETWEEN 2025-06-22 AND 2025-06-29", "a timestamp is compared with a number: write '2025-06-22'"),
     ] {

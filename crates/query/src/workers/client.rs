@@ -68,8 +68,7 @@ impl Workers {
         self.set.failed().into_iter().map(Error::from).collect()
     }
 
-    /// Why this process computed queries that workers could not be given, one reason each. For people who look into it: the
-    /// text is a library's.
+    /// Why this process computed queries that workers could not be given, one reason each, by its kind.
     pub fn unsupported(&self) -> Vec<String> {
         self.set.unsupported()
     }

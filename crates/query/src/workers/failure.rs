@@ -126,8 +126,18 @@ impl PlanFailure {
         is_of_plan.then(|| Self::unsupported(error))
     }
 
+    /// The reason is told by its kind: the text of a library may quote a value, which is somebody's.
     fn unsupported(error: &DataFusionError) -> Self {
-        Self::Unsupported(error.find_root().strip_backtrace())
+        let reason = match error.find_root() {
+            DataFusionError::Internal(_) => "an internal error of the engine",
+            DataFusionError::NotImplemented(_) => "the plan has a part that cannot be sent",
+            DataFusionError::Execution(message) | DataFusionError::Plan(message) => {
+                let known = UNSUPPORTED.into_iter().find(|start| message.starts_with(start));
+                known.map_or("an error of the distributed plan", str::trim_end)
+            }
+            _ => "another error of the engine",
+        };
+        Self::Unsupported(reason.to_owned())
     }
 }
 

@@ -10,12 +10,12 @@ pub static EXTRACTION_SLICE: Table = Table::new(
     Source::Bookkeeping,
     &[
         Column::text("run_id").required().doc("The run."),
-        Column::text("source").required().doc("`dataverse` or `graph`."),
-        Column::text("table_name").required().doc("The table that was read."),
+        Column::text("source").required().doc("`dataverse` or `graph`; `lake` of `views`."),
+        Column::text("table_name").required().doc("The table that was read; of `views` the view that was made."),
         Column::text("scope").required().doc("The Graph user; else empty."),
         Column::text("clock").required().doc(
-            "What the window is about: `createdon`, `modifiedon`, `createdDateTime`, `tracking` for deletions, or `payloads`: \
-             a week whose Files are all in the lake.",
+            "What the window is about: `createdon`, `modifiedon`, `createdDateTime`, `tracking` for deletions, \
+             `payloads`: a week whose Files are all in the lake, or `views`: a week of a materialized view that was made.",
         ),
         Column::instant("window_start").required().doc("Start of the window, included."),
         Column::instant("window_end").doc("End of the window, excluded."),
@@ -30,7 +30,7 @@ pub static EXTRACTION_SLICE: Table = Table::new(
         Column::decimal("throttled_seconds").doc("Time spent waiting because the service said so."),
         Column::text("selection").doc(
             "What was requested: columns, app classes. Of `payloads` a fingerprint of the week's rows and payloads: it \
-             counts while they are the same; empty: not complete any more.",
+             counts while they are the same; empty: not complete any more. Of `views` those of the rows that it was made from.",
         ),
         Column::text("reason").doc("Why it failed or was skipped."),
         Column::text("token").doc("The change tracking token, where one was given."),
