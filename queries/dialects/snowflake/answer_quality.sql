@@ -105,7 +105,7 @@ WITH parameter AS (
   FROM message
   CROSS JOIN parameter
   WHERE
-    role = 'user' AND NOT request_id IS NULL AND sent_at <= answered_at
+    role = 'user' AND request_id <> '' AND sent_at <= answered_at
   GROUP BY
     DATEADD(
       DAY,

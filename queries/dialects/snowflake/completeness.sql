@@ -5,7 +5,7 @@
 --   half the rows of the four weeks before it, on average. Where msdyn_copilotevent has taken over, the older store is
 --   expected to end.
 -- definition: ours
--- tables: extraction_slice, msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata, msdyn_copilottranscript, msdyn_copilottranscriptdata, msdyn_conversationinsight, ai_interaction
+-- tables: extraction_slice, extraction_health, msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata, msdyn_copilottranscript, msdyn_copilottranscriptdata, msdyn_conversationinsight, ai_interaction
 -- parameters:
 --   from (date, none): leave out weeks that begin before this date
 --   to (date, none): leave out weeks that begin after this date
@@ -16,12 +16,100 @@
 --   received_rows: rows received in windows that begin in the week; null where no such window is done
 --   failed_windows: windows that begin in the week and whose newest entry is not done
 --   rows_before: average rows of the four weeks before; null without them
---   is_over: 1 if the week had ended when a run last read the service, else 0
+--   is_over: 1 if all of the week was read: extraction_health's done_until of the table is after it, else 0
 --   looks_short: 1 if the week is over and lake_rows is less than half of rows_before, else 0
 -- Snowflake. Generated and parsed only: it was never run.
 -- Generated from queries/completeness.sql by `make dialects`: edit that one.
 -- Parameters are columns of the view copilot_lake_parameter, which lake.sql makes.
-WITH parameter AS (
+WITH extraction_health_newest AS (
+  SELECT
+    MAX(finished_at) AS newest_at
+  FROM extraction_slice
+), extraction_health_slice AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (
+      PARTITION BY source, table_name, scope
+      ORDER BY finished_at DESC NULLS LAST, window_start DESC NULLS LAST, run_id DESC NULLS LAST, clock
+    ) AS place,
+    ROW_NUMBER() OVER (
+      PARTITION BY source, table_name, CASE WHEN reason <> '' AND status <> 'done' THEN 1 ELSE 0 END
+      ORDER BY finished_at DESC NULLS LAST, window_start DESC NULLS LAST, run_id DESC NULLS LAST, clock, scope
+    ) AS place_by_reason
+  FROM extraction_slice
+  WHERE
+    NOT clock IN ('payloads', 'views')
+), extraction_health_scope AS (
+  SELECT
+    source,
+    table_name,
+    scope,
+    MAX(done_until) AS done_until,
+    MAX(CASE WHEN place = 1 AND status = 'failed' THEN 1 ELSE 0 END) AS is_failing,
+    MAX(CASE WHEN place = 1 AND status = 'skipped' THEN 1 ELSE 0 END) AS is_skipped,
+    COUNT_IF(status = 'done') AS slices_done,
+    COUNT_IF(status = 'failed') AS slices_failed,
+    COUNT_IF(status = 'skipped') AS slices_skipped,
+    MAX(CASE WHEN place_by_reason = 1 AND reason <> '' AND status <> 'done' THEN reason END) AS last_reason,
+    SUM(throttled_seconds) AS throttled_seconds,
+    SUM(rows) AS rows_received,
+    SUM(rejected) AS rows_rejected,
+    MAX(finished_at) AS last_finished_at
+  FROM extraction_health_slice AS slice
+  GROUP BY
+    source,
+    table_name,
+    scope
+), extraction_health_total AS (
+  SELECT
+    source,
+    table_name,
+    COUNT(*) AS scopes,
+    CASE WHEN COUNT(*) = COUNT(done_until) THEN MIN(done_until) END AS done_until,
+    CAST(SUM(slices_done) AS BIGINT) AS slices_done,
+    CAST(SUM(slices_failed) AS BIGINT) AS slices_failed,
+    CAST(SUM(slices_skipped) AS BIGINT) AS slices_skipped,
+    CAST(SUM(is_failing) AS BIGINT) AS scopes_failing,
+    CAST(SUM(is_skipped) AS BIGINT) AS scopes_skipped,
+    MAX(last_reason) AS last_reason,
+    CAST(SUM(throttled_seconds) AS DOUBLE) AS throttled_seconds,
+    CAST(SUM(rows_received) AS BIGINT) AS rows_received,
+    CAST(SUM(rows_rejected) AS BIGINT) AS rows_rejected,
+    MAX(last_finished_at) AS last_finished_at
+  FROM extraction_health_scope AS scope
+  GROUP BY
+    source,
+    table_name
+), extraction_health_file AS (
+  SELECT
+    source_table,
+    COUNT_IF(NOT status IN ('decoded', 'empty')) AS payloads_undecoded
+  FROM payload
+  GROUP BY
+    source_table
+), extraction_health AS (
+  SELECT
+    source,
+    table_name,
+    scopes,
+    done_until,
+    CAST(DATEDIFF(MICROSECOND, done_until, newest_at) AS DOUBLE) / 1000000 / 3600 AS lag_hours,
+    slices_done,
+    slices_failed,
+    slices_skipped,
+    scopes_failing,
+    scopes_skipped,
+    last_reason,
+    throttled_seconds,
+    rows_received,
+    rows_rejected,
+    payloads_undecoded,
+    last_finished_at
+  FROM extraction_health_total AS total
+  CROSS JOIN extraction_health_newest AS newest
+  LEFT JOIN extraction_health_file AS file
+    ON file.source_table = total.table_name
+), parameter AS (
   SELECT
     CAST(copilot_lake_parameter."from" AS DATE) AS from_day,
     CAST(copilot_lake_parameter."to" AS DATE) AS to_day
@@ -132,7 +220,8 @@ WITH parameter AS (
     week_start
 ), known AS (
   SELECT
-    CAST(CONVERT_TIMEZONE('UTC', MAX(finished_at)) AS DATE) AS read_day,
+    table_name AS read_table,
+    CAST(CONVERT_TIMEZONE('UTC', done_until) AS DATE) AS read_day,
     (
       SELECT
         first_week
@@ -140,7 +229,7 @@ WITH parameter AS (
       WHERE
         table_name = 'msdyn_copilotevent'
     ) AS taken_over
-  FROM extraction_slice
+  FROM extraction_health
 ), compared AS (
   SELECT
     this.table_name,
@@ -178,7 +267,8 @@ SELECT
   END AS INT) AS looks_short
 FROM compared
 CROSS JOIN parameter
-CROSS JOIN known
+LEFT JOIN known
+  ON read_table = table_name
 WHERE
   (
     from_day IS NULL OR week_start >= from_day

@@ -159,8 +159,25 @@ WHERE
 --   for_table, for_id: the row that Copilot was used for
 --   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
 --   transcript_id, transcript_data_id: the chat, and the row that holds its messages
---   ctx_*: how Copilot was used, from the row's context
---   week_start: the UTC week of the row's files: that of created_ts, or one beside it; filter on it to read fewer of them
+--   ctx_oc_session_id: the omnichannel session in which Copilot was used; ctx_* are from the row's context
+--   ctx_response_status_code: the outcome of generating the response; 20000 is success
+--   ctx_is_content_redacted: whether a plug-in redacted the content
+--   ctx_streaming_state: how far streaming got, such as GENERATED
+--   ctx_response_source_category, ctx_response_source_sub_category: what the response was made from, such as KnowledgeSearch
+--   ctx_is_auto_prompt, ctx_auto_prompt_trigger: whether the prompt was made without the representative, and by what
+--   ctx_is_auto_expanded: whether the pane opened by itself
+--   ctx_is_suggested_prompt: whether a suggested prompt was taken
+--   ctx_is_embed: whether Copilot was embedded in another page
+--   ctx_is_standalone: whether Copilot was used outside the workspace
+--   week_start: the UTC week of the row's files; filter on it to read fewer of them. Queries with from and to take it to be
+--     that of created_ts, or at most one week beside it: a row of a week further away is missing there
+-- joins:
+--   copilot_request: copilot_request.request_key = copilot_activity.request_key
+--   copilot_content: copilot_content.source_table = copilot_activity.source_table
+--     and copilot_content.event_id = copilot_activity.event_id
+--     and copilot_content.partition_id = coalesce(copilot_activity.partition_id, '')
+--   transcript_message: transcript_message.transcript_data_id = copilot_activity.transcript_data_id
+--   systemuser: systemuser.systemuserid = copilot_activity.user_id
 CREATE OR REPLACE VIEW copilot_activity AS
 WITH feedback AS (
   SELECT
@@ -387,6 +404,10 @@ RIGHT JOIN (
 --   content: the text; null unless decoded
 --   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
 --   week_start: the UTC week of the interaction's files; filter on it to read fewer of them
+-- joins:
+--   copilot_activity: copilot_activity.source_table = copilot_content.source_table
+--     and copilot_activity.event_id = copilot_content.event_id
+--     and coalesce(copilot_activity.partition_id, '') = copilot_content.partition_id
 CREATE OR REPLACE VIEW copilot_content AS
 SELECT
   'copilotevent' AS source_table,
@@ -461,7 +482,7 @@ WITH activity AS (
 ), request AS (
   SELECT
     request_key,
-    MAX(request_id) AS request_id,
+    NULLIF(MAX(request_id), '') AS request_id,
     COALESCE(MIN(IFF(responder = 2, scenario, NULL)), MIN(IFF(responder = 1, scenario, NULL)), MIN(scenario)) AS scenario,
     MIN(agent) AS agent,
     COALESCE(MAX(responder), MAX(actor)) - 1 AS is_human,

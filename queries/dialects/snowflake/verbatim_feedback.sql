@@ -52,6 +52,19 @@ WITH parameter AS (
     AND (
       to_day IS NULL OR CAST(CONVERT_TIMEZONE(tz, created_ts) AS DATE) <= to_day
     )
+), request AS (
+  SELECT
+    request_key,
+    rating,
+    transcript_id
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE
+    (
+      from_day IS NULL OR last_week >= from_day - 15
+    ) AND (
+      to_day IS NULL OR first_week <= to_day + 15
+    )
 ), said AS (
   SELECT
     request_id,
@@ -71,7 +84,7 @@ WITH parameter AS (
     END AS VARCHAR) AS answer
   FROM transcript_message
   WHERE
-    message <> '' AND request_id IN (
+    message <> '' AND request_id <> '' AND request_id IN (
       SELECT
         request_id
       FROM rated
@@ -118,7 +131,7 @@ SELECT
   rated.for_table,
   rated.for_id
 FROM rated
-LEFT JOIN copilot_request AS request
+LEFT JOIN request
   ON request.request_key = rated.request_key
 LEFT JOIN said
   ON said.request_id = rated.request_id

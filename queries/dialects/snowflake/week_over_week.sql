@@ -3,7 +3,7 @@
 --   a service's rows has each of its measures. A count of a silent week is 0, a rate without anything to divide is null.
 --   The change of a week that is not over says little: is_over tells.
 -- definition: those of feedback_rates, scenario_usage and m365_active_users, over all scenarios and apps
--- tables: copilot_activity, copilot_request, m365_turn, extraction_slice
+-- tables: copilot_activity, copilot_request, m365_turn, extraction_health
 -- parameters:
 --   tz (time zone, UTC): time zone that decides the week, such as Europe/Berlin
 --   week_start (weekday, sunday): first day of the week, sunday or monday
@@ -16,11 +16,100 @@
 --   value: the measure in this week; counts are floats here, as rates are
 --   previous: in the week before; null in the first week
 --   change: value - previous
---   is_over: 1 if the week had ended when a run last read the service, else 0
+--   is_over: 1 if all of the week was read: extraction_health's done_until of msdyn_copilotevent or ai_interaction is after
+--     it; else 0
 -- Snowflake. Generated and parsed only: it was never run.
 -- Generated from queries/week_over_week.sql by `make dialects`: edit that one.
 -- Parameters are columns of the view copilot_lake_parameter, which lake.sql makes.
-WITH parameter AS (
+WITH extraction_health_newest AS (
+  SELECT
+    MAX(finished_at) AS newest_at
+  FROM extraction_slice
+), extraction_health_slice AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (
+      PARTITION BY source, table_name, scope
+      ORDER BY finished_at DESC NULLS LAST, window_start DESC NULLS LAST, run_id DESC NULLS LAST, clock
+    ) AS place,
+    ROW_NUMBER() OVER (
+      PARTITION BY source, table_name, CASE WHEN reason <> '' AND status <> 'done' THEN 1 ELSE 0 END
+      ORDER BY finished_at DESC NULLS LAST, window_start DESC NULLS LAST, run_id DESC NULLS LAST, clock, scope
+    ) AS place_by_reason
+  FROM extraction_slice
+  WHERE
+    NOT clock IN ('payloads', 'views')
+), extraction_health_scope AS (
+  SELECT
+    source,
+    table_name,
+    scope,
+    MAX(done_until) AS done_until,
+    MAX(CASE WHEN place = 1 AND status = 'failed' THEN 1 ELSE 0 END) AS is_failing,
+    MAX(CASE WHEN place = 1 AND status = 'skipped' THEN 1 ELSE 0 END) AS is_skipped,
+    COUNT_IF(status = 'done') AS slices_done,
+    COUNT_IF(status = 'failed') AS slices_failed,
+    COUNT_IF(status = 'skipped') AS slices_skipped,
+    MAX(CASE WHEN place_by_reason = 1 AND reason <> '' AND status <> 'done' THEN reason END) AS last_reason,
+    SUM(throttled_seconds) AS throttled_seconds,
+    SUM(rows) AS rows_received,
+    SUM(rejected) AS rows_rejected,
+    MAX(finished_at) AS last_finished_at
+  FROM extraction_health_slice AS slice
+  GROUP BY
+    source,
+    table_name,
+    scope
+), extraction_health_total AS (
+  SELECT
+    source,
+    table_name,
+    COUNT(*) AS scopes,
+    CASE WHEN COUNT(*) = COUNT(done_until) THEN MIN(done_until) END AS done_until,
+    CAST(SUM(slices_done) AS BIGINT) AS slices_done,
+    CAST(SUM(slices_failed) AS BIGINT) AS slices_failed,
+    CAST(SUM(slices_skipped) AS BIGINT) AS slices_skipped,
+    CAST(SUM(is_failing) AS BIGINT) AS scopes_failing,
+    CAST(SUM(is_skipped) AS BIGINT) AS scopes_skipped,
+    MAX(last_reason) AS last_reason,
+    CAST(SUM(throttled_seconds) AS DOUBLE) AS throttled_seconds,
+    CAST(SUM(rows_received) AS BIGINT) AS rows_received,
+    CAST(SUM(rows_rejected) AS BIGINT) AS rows_rejected,
+    MAX(last_finished_at) AS last_finished_at
+  FROM extraction_health_scope AS scope
+  GROUP BY
+    source,
+    table_name
+), extraction_health_file AS (
+  SELECT
+    source_table,
+    COUNT_IF(NOT status IN ('decoded', 'empty')) AS payloads_undecoded
+  FROM payload
+  GROUP BY
+    source_table
+), extraction_health AS (
+  SELECT
+    source,
+    table_name,
+    scopes,
+    done_until,
+    CAST(DATEDIFF(MICROSECOND, done_until, newest_at) AS DOUBLE) / 1000000 / 3600 AS lag_hours,
+    slices_done,
+    slices_failed,
+    slices_skipped,
+    scopes_failing,
+    scopes_skipped,
+    last_reason,
+    throttled_seconds,
+    rows_received,
+    rows_rejected,
+    payloads_undecoded,
+    last_finished_at
+  FROM extraction_health_total AS total
+  CROSS JOIN extraction_health_newest AS newest
+  LEFT JOIN extraction_health_file AS file
+    ON file.source_table = total.table_name
+), parameter AS (
   SELECT
     COALESCE(copilot_lake_parameter.tz, 'UTC') AS tz,
     COALESCE(copilot_lake_parameter.week_start, 'sunday') AS first_day,
@@ -201,12 +290,10 @@ WITH parameter AS (
 ), known AS (
   SELECT
     CASE WHEN source = 'dataverse' THEN 1 ELSE 0 END AS is_dynamics,
-    MAX(finished_at) AS read_at
-  FROM extraction_slice
+    done_until
+  FROM extraction_health
   WHERE
-    source IN ('dataverse', 'graph') AND status = 'done'
-  GROUP BY
-    source
+    table_name IN ('msdyn_copilotevent', 'ai_interaction')
 )
 SELECT
   week AS week_start,
@@ -214,7 +301,7 @@ SELECT
   value,
   previous,
   value - previous AS change,
-  CAST(CASE WHEN week + 7 <= CAST(CONVERT_TIMEZONE(tz, read_at) AS DATE) THEN 1 ELSE 0 END AS INT) AS is_over
+  CAST(CASE WHEN week + 7 <= CAST(CONVERT_TIMEZONE(tz, done_until) AS DATE) THEN 1 ELSE 0 END AS INT) AS is_over
 FROM compared
 CROSS JOIN parameter
 LEFT JOIN known

@@ -100,7 +100,7 @@ WITH parameter AS (
   FROM message
   CROSS JOIN parameter
   WHERE
-    role = 'user' AND NOT request_id IS NULL AND sent_at <= answered_at
+    role = 'user' AND request_id <> '' AND sent_at <= answered_at
   GROUP BY
     NEXT_DAY(
       DATE_ADD(

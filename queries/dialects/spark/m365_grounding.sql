@@ -71,7 +71,7 @@ WITH parameter AS (
   WHERE
     is_system_prompt = 0
     AND (
-      from_day IS NULL OR last_week >= from_day - 15
+      from_day IS NULL OR week_start >= from_day - 15 OR week_start = CAST('1970-01-04' AS DATE)
     )
     AND (
       to_day IS NULL OR week_start <= to_day + 15

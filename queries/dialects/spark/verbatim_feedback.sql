@@ -54,6 +54,19 @@ WITH parameter AS (
       to_day IS NULL
       OR DATE_FROM_UNIX_DATE(CAST(FLOOR(UNIX_SECONDS(FROM_UTC_TIMESTAMP(CAST(created_ts AS TIMESTAMP), tz)) / 86400) AS INT)) <= to_day
     )
+), request AS (
+  SELECT
+    request_key,
+    rating,
+    transcript_id
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE
+    (
+      from_day IS NULL OR last_week >= from_day - 15
+    ) AND (
+      to_day IS NULL OR first_week <= to_day + 15
+    )
 ), said AS (
   SELECT
     request_id,
@@ -105,7 +118,7 @@ WITH parameter AS (
     END AS STRING) AS answer
   FROM transcript_message
   WHERE
-    message <> '' AND request_id IN (
+    message <> '' AND request_id <> '' AND request_id IN (
       SELECT
         request_id
       FROM rated
@@ -152,7 +165,7 @@ SELECT
   rated.for_table,
   rated.for_id
 FROM rated
-LEFT JOIN copilot_request AS request
+LEFT JOIN request
   ON request.request_key = rated.request_key
 LEFT JOIN said
   ON said.request_id = rated.request_id

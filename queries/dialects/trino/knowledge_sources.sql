@@ -30,7 +30,7 @@ WITH parameter AS (
     NULLIF(source_id, '') AS source_id,
     title,
     source,
-    message.request_id,
+    NULLIF(message.request_id, '') AS request_id,
     rating
   FROM transcript_source
   JOIN transcript_message AS message

@@ -71,9 +71,11 @@ WITH parameter AS (
   WHERE
     is_system_prompt = 0
     AND (
-      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+      from_day IS NULL
+      OR week_start >= DATE_ADD('DAY', -(
         15
       ), from_day)
+      OR week_start = CAST('1970-01-04' AS DATE)
     )
     AND (
       to_day IS NULL OR week_start <= DATE_ADD('DAY', 15, to_day)

@@ -54,6 +54,22 @@ WITH parameter AS (
     AND (
       to_day IS NULL OR CAST(AT_TIMEZONE(created_ts, tz) AS DATE) <= to_day
     )
+), request AS (
+  SELECT
+    request_key,
+    rating,
+    transcript_id
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE
+    (
+      from_day IS NULL OR last_week >= DATE_ADD('DAY', -(
+        15
+      ), from_day)
+    )
+    AND (
+      to_day IS NULL OR first_week <= DATE_ADD('DAY', 15, to_day)
+    )
 ), said AS (
   SELECT
     request_id,
@@ -67,7 +83,7 @@ WITH parameter AS (
       message_id) AS VARCHAR) AS answer
   FROM transcript_message
   WHERE
-    message <> '' AND request_id IN (
+    message <> '' AND request_id <> '' AND request_id IN (
       SELECT
         request_id
       FROM rated
@@ -114,7 +130,7 @@ SELECT
   rated.for_table,
   rated.for_id
 FROM rated
-LEFT JOIN copilot_request AS request
+LEFT JOIN request
   ON request.request_key = rated.request_key
 LEFT JOIN said
   ON said.request_id = rated.request_id
