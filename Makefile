@@ -64,8 +64,10 @@ deny: $(DENY) ## licences, banned crates and sources of the dependencies; known 
 	$(if $(ADVISORY_DB),ln -sfn $(abspath $(ADVISORY_DB)) $(CARGO_TARGET_DIR)/deny/advisory-db-3157b0e258782691)
 	$(if $(ADVISORY_DB),$(DENY) --locked --offline check advisories,@echo "advisories not checked: ADVISORY_DB names no clone of RustSec's")
 
+# The build without stores: what it says of their URLs is tested here.
 bench: ## measure every stage and the whole, in the release profile
 	cargo build --locked --release -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo
+	cargo test --locked --release -p copilot-lake-cli -p benches -p copilot-lake-writer --no-default-features --features copilot-lake-cli/demo --quiet --lib -- cloud_store::
 	cargo bench --locked -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo --bench '*'
 
 bench-peers: $(PEERS).ok ## `replay` beside DuckDB, Polars, Python and dlt, on the same files; EVENTS=50000 PAYLOADS=5000 for a short run

@@ -50,11 +50,14 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
 }
 
+/// The lake and the parameters of a session.
+type Asked<'a> = (&'a str, BTreeMap<String, String>);
+
 /// Asks DataFusion what DuckDB was asked, whose answers are in this folder. Returns how many there are.
 async fn ask_the_same(folder: &Path, current: &[&'static Table]) -> usize {
     let answers: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("answers.json")).unwrap()).unwrap();
     // Planning the views is slow in the dev profile.
-    let mut last: Option<((&str, BTreeMap<String, String>), Session)> = None;
+    let mut last: Option<(Asked<'_>, Session)> = None;
     for answer in &answers {
         let parameters: BTreeMap<String, String> = serde_json::from_value(answer["parameters"].clone()).unwrap();
         let opened = (answer["lake"].as_str().unwrap(), parameters.clone());

@@ -1,4 +1,4 @@
-//! Results of queries as files in object stores.
+//! Results of queries, and the page of `report`, as files in object stores.
 
 use copilot_lake_emulator::Scenario;
 
@@ -19,9 +19,14 @@ fn world(kind: Kind, server: &Server) -> World {
     world
 }
 
-/// Writes a result; what was said if that failed.
+/// Writes a result. Returns what was said.
 fn write(world: &World, sql: &str, url: &str, code: i32) -> String {
-    let output = world.run(&["query", "--sql", sql, "--output", url]);
+    output_of(world, &["query", "--sql", sql], url, code)
+}
+
+/// Runs a command that writes to that place. Returns what was said.
+fn output_of(world: &World, command: &[&str], url: &str, code: i32) -> String {
+    let output = world.run(&[command, &["--output", url]].concat());
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{url}: {told}");
     assert!(!told.contains("s3cret-of-the-store") && !told.contains("Eby8vdM02"), "{told}");
@@ -83,4 +88,31 @@ fn what_is_no_place_for_a_result_is_said_before_the_question_is_asked() {
     let local = world.folder.path().join("one.csv");
     write(&world, "SELECT 1 AS one", &format!("file://{}", local.display()), 0);
     assert_eq!(std::fs::read_to_string(local).unwrap(), "one\n1\n");
+}
+
+#[test]
+fn the_page_of_a_report_becomes_a_file_in_every_store() {
+    for kind in Kind::ALL {
+        let server = kind.serve();
+        let world = world(kind, &server);
+        let url = kind.url("pages/report.html");
+        let told = output_of(&world, &["report"], &url, 0);
+        assert!(told.contains(&format!("wrote {url} (")), "{told}");
+        // Azurite gives nothing without a signature.
+        if !matches!(kind, Kind::Azure) {
+            let answer = server.ask("GET", "/pages/report.html");
+            let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"), "{kind:?}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_says_where() {
+    let server = Kind::S3.serve();
+    let world = world(Kind::S3, &server);
+    for (url, code) in [("s3://lakes/pages/", 2), ("s3://nowhere/report.html", 1)] {
+        let told = output_of(&world, &["report"], url, code);
+        assert!(told.contains(&format!("cannot write `{url}`")), "{told}");
+    }
 }

@@ -134,7 +134,7 @@ impl LakeStorage {
                 aborted
             }
             Err(error) => {
-                tracing::warn!(%error, "could not look for uploads that killed runs left: the next command tries again");
+                tracing::warn!(%error, "uploads that killed runs left were not aborted: the next command tries again");
                 0
             }
         }

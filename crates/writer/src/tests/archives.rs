@@ -10,7 +10,7 @@ fn body(n: u32) -> Bytes {
     format!("{{\"value\":[{}]}}", "{\"a\":1},".repeat(n as usize * 100)).into()
 }
 
-fn entry(kind: EntryKind, about: &str, content: Option<Bytes>) -> ArchiveEntry {
+pub(super) fn entry(kind: EntryKind, about: &str, content: Option<Bytes>) -> ArchiveEntry {
     ArchiveEntry { slice: 0, kind, about: RawValue::from_string(about.to_owned()).unwrap(), content }
 }
 

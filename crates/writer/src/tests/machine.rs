@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
 use object_store::memory::InMemory;
 use object_store::path::Path as StorePath;
 use object_store::{
@@ -38,6 +38,16 @@ pub(super) enum Fault {
     Hangs,
 }
 
+/// What becomes of the parts of uploads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PartFate {
+    #[default]
+    Sent,
+    /// They are in flight until it is another one.
+    Held,
+    Failed,
+}
+
 /// One machine's way to a store that several reach.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -60,6 +70,10 @@ pub(super) struct Machine {
 struct Uploads {
     begun: AtomicUsize,
     ended: watch::Sender<usize>,
+    parts: watch::Sender<PartFate>,
+    parts_in_flight: watch::Sender<usize>,
+    /// Whether none can be aborted.
+    aborts_fail: AtomicBool,
 }
 
 impl Machine {
@@ -85,20 +99,15 @@ impl Machine {
     }
 
     pub(super) fn lake(self: &Arc<Self>) -> Lake {
+        self.lake_with(&LakeOptions::default(), AbandonedUploads::Unlisted)
+    }
+
+    /// The lake opened like this, whose abandoned uploads are found there.
+    pub(super) fn lake_with(self: &Arc<Self>, options: &LakeOptions, uploads: AbandonedUploads) -> Lake {
         let store: Arc<dyn ObjectStore> = Arc::<Self>::clone(self);
         let url = paths::memory_url().unwrap();
-        Lake::at(
-            Location {
-                url,
-                store,
-                page: PAGE_OBJECTS,
-                local: None,
-                lock_kind: LockKind::Lease,
-                uploads: AbandonedUploads::Unlisted,
-            },
-            &LakeOptions::default(),
-        )
-        .unwrap()
+        let (page, lock_kind) = (PAGE_OBJECTS, LockKind::Lease);
+        Lake::at(Location { url, store, page, local: None, lock_kind, uploads }, options).unwrap()
     }
 
     /// Sets what happens to the next puts of objects whose path contains `text`.
@@ -137,6 +146,26 @@ impl Machine {
     /// Uploads that were begun, and those of them that were completed or aborted.
     pub(super) fn uploads(&self) -> (usize, usize) {
         (self.uploads.begun.load(Ordering::Relaxed), *self.uploads.ended.borrow())
+    }
+
+    /// Sets what becomes of the parts of uploads from now on.
+    pub(super) fn set_parts(&self, fate: PartFate) {
+        self.uploads.parts.send_replace(fate);
+    }
+
+    /// Parts that are in flight.
+    pub(super) fn parts_in_flight(&self) -> usize {
+        *self.uploads.parts_in_flight.borrow()
+    }
+
+    /// Waits until so many parts are in flight.
+    pub(super) async fn parts_are_in_flight(&self, parts: usize) {
+        self.uploads.parts_in_flight.subscribe().wait_for(|in_flight| *in_flight == parts).await.unwrap();
+    }
+
+    /// Sets whether uploads cannot be aborted.
+    pub(super) fn fail_aborts(&self, fails: bool) {
+        self.uploads.aborts_fail.store(fails, Ordering::Relaxed);
     }
 
     /// Waits until every upload has ended.
@@ -250,7 +279,14 @@ struct Upload {
 #[async_trait::async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.upload.put_part(data)
+        let (sending, uploads) = (self.upload.put_part(data), Arc::clone(&self.uploads));
+        let part = async move {
+            uploads.parts_in_flight.send_modify(|parts| *parts += 1);
+            let fate = *uploads.parts.subscribe().wait_for(|fate| *fate != PartFate::Held).await.unwrap();
+            uploads.parts_in_flight.send_modify(|parts| *parts -= 1);
+            if fate == PartFate::Failed { Err(failed()) } else { sending.await }
+        };
+        part.boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
@@ -263,6 +299,9 @@ impl MultipartUpload for Upload {
     }
 
     async fn abort(&mut self) -> Result<()> {
+        if self.uploads.aborts_fail.load(Ordering::Relaxed) {
+            return Err(failed());
+        }
         self.upload.abort().await?;
         self.uploads.ended.send_modify(|ended| *ended += 1);
         Ok(())

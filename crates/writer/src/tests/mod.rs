@@ -21,6 +21,7 @@ mod requests;
 mod rewrites;
 mod small_files;
 mod statistics;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
