@@ -92,7 +92,7 @@ fn at_random(kind: Kind, has_archive: bool) {
         let server = kind.serve();
         let (mut world, proxy) = behind(kind, &server);
         world.keys.insert("lake.archive_raw".to_owned(), has_archive.into());
-        proxy.fail_at_random(Some((8, seed)));
+        proxy.fail_at_random(Some((4, seed)));
         for _ in 0..2 {
             let output = world.run(&["extract"]);
             assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{output:?}");
