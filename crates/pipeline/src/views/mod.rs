@@ -100,7 +100,7 @@ pub(crate) async fn is_any_stale(lake: &Lake, definition: ViewDefinition) -> Res
 }
 
 /// Those of these materialized views whose stored rows are what their definition gives now, by what the ledger has of every
-/// week. A view of which this cannot be told is not among them: whoever reads its tables is told what is wrong with these.
+/// week. A view is left out if its ledger rows or tables cannot be read: reading the tables themselves reports the error.
 ///
 /// Reads the logs of the tables that the views are made from, of the ledger the rows of views, and then the logs of views
 /// of which it has any.

@@ -54,7 +54,7 @@ impl WorkerSet {
         receiver
     }
 
-    /// Tells whoever waits for the rows of a plan that a worker was not given its part.
+    /// Ends the wait for the rows of a plan of which a worker was not given its part.
     pub(crate) fn note_plan_failure(&self, plan: u128, failure: PlanFailure) {
         let sender = self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&plan);
         // Nobody waits once there are rows, and the first failure tells enough.

@@ -1,5 +1,6 @@
-//! A store that keeps entries and checkpoints of logs in memory once it has read them: whoever opens a table reads each
-//! entry several times, and a checkpoint in a dozen parts. Neither ever changes.
+//! A store that keeps entries and checkpoints of logs in memory once it has read them: opening a table reads each entry
+//! several times, and a checkpoint in a dozen ranges. Entries never change; a checkpoint that was written again is noticed
+//! by a listing.
 //!
 //! Only what the store has answered is kept: never that a file is missing, and never what was to be written.
 

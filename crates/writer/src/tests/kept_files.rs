@@ -151,7 +151,7 @@ async fn after_a_commit_of_another_tool_a_folder_is_listed_once() {
     assert_eq!(data_files(&store).await.len(), 3);
     assert_eq!(start(&store).await, (logs(), 0, 0));
     make_old(&store, 2).await;
-    assert_eq!(start(&store).await, (logs() + 1, 1, 2), "whoever removed them");
+    assert_eq!(start(&store).await, (logs() + 1, 1, 2), "also those that another tool removed");
     assert_eq!(data_files(&store).await, logged(&opened(&store), &COPILOT_EVENT).await);
 }
 

@@ -158,7 +158,7 @@ impl Machine {
         *self.uploads.parts_in_flight.borrow()
     }
 
-    /// Waits until so many parts are in flight.
+    /// Waits until this many parts are in flight.
     pub(super) async fn parts_are_in_flight(&self, parts: usize) {
         self.uploads.parts_in_flight.subscribe().wait_for(|in_flight| *in_flight == parts).await.unwrap();
     }
