@@ -26,6 +26,7 @@ pub(crate) fn foreign_each<'t>(
     let tables = tables.into_iter().collect::<Vec<_>>().join(",");
     let output = Command::new(python()).arg(script).arg(world.lake()).arg(&tables).args(arguments).output().unwrap();
     assert!(output.status.success(), "{tables} {arguments:?}: {}", text(&output.stderr));
+    world.forget();
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 

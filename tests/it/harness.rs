@@ -47,8 +47,10 @@ pub(crate) struct World {
     pub(crate) keys: BTreeMap<String, toml::Value>,
     /// Where the lake is, if not in the folder, and how it is reached.
     pub(crate) store: Option<(String, StoreOptions)>,
-    /// Sessions over lakes as they were after the last run, kept because planning the views is slow in the dev profile.
-    pub(crate) sessions: RefCell<BTreeMap<PathBuf, Session>>,
+    /// Lakes as they were after the last run, and sessions over them, kept because reading logs and planning the views is
+    /// slow in the dev profile.
+    lakes: RefCell<BTreeMap<PathBuf, Lake>>,
+    sessions: RefCell<BTreeMap<PathBuf, Session>>,
 }
 
 impl World {
@@ -56,7 +58,8 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let emulator = runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
         let folder = TempDir::new().unwrap();
-        Self { runtime, emulator, folder, keys: BTreeMap::new(), store: None, sessions: RefCell::default() }
+        let (lakes, sessions) = (RefCell::default(), RefCell::default());
+        Self { runtime, emulator, folder, keys: BTreeMap::new(), store: None, lakes, sessions }
     }
 
     pub(crate) fn parse(toml: &str) -> Self {
@@ -92,12 +95,13 @@ impl World {
             }
             self.emulator.wait_for_answer(Duration::from_millis(1));
         }
+        self.forget();
         true
     }
 
     /// Writes the configuration and returns a command that uses it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        self.sessions.borrow_mut().clear();
+        self.forget();
         let url = self.emulator.url().to_string();
         let mut config = toml::Table::new();
         let mut set = |key: &str, value: toml::Value| {
@@ -159,6 +163,23 @@ impl World {
         serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap()
     }
 
+    /// The lake as it was when it was first asked for after the last run.
+    pub(crate) fn opened(&self) -> Lake {
+        self.opened_at(Path::new(&self.lake_url()))
+    }
+
+    fn opened_at(&self, lake: &Path) -> Lake {
+        let mut lakes = self.lakes.borrow_mut();
+        let open = || self.runtime.block_on(Lake::open(lake.to_str().unwrap(), self.lake_options())).unwrap();
+        lakes.entry(lake.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// Lets what follows read lakes as they are now: something else than a command of this world has changed them.
+    pub(crate) fn forget(&self) {
+        self.sessions.borrow_mut().clear();
+        self.lakes.borrow_mut().clear();
+    }
+
     /// Queries the lake.
     pub(crate) fn sql(&self, text: &str) -> Vec<Vec<String>> {
         self.sql_of(Path::new(&self.lake_url()), text)
@@ -168,10 +189,8 @@ impl World {
     pub(crate) fn sql_of(&self, lake: &Path, text: &str) -> Vec<Vec<String>> {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.entry(lake.to_owned()).or_insert_with(|| {
-            self.runtime.block_on(async {
-                let lake = Lake::open(lake.to_str().unwrap(), self.lake_options()).await.unwrap();
-                Session::open(&lake, &BTreeMap::new(), &[]).await.unwrap()
-            })
+            let lake = self.opened_at(lake);
+            self.runtime.block_on(Session::open(&lake, &BTreeMap::new(), &[])).unwrap()
         });
         let (_, batches) = self.runtime.block_on(session.sql(text)).unwrap();
         let options = FormatOptions::default().with_null("-");

@@ -31,9 +31,9 @@ impl World {
 
     /// Asserts that a key has one row in every table, bookkeeping included; cheap enough to run every time.
     pub(crate) fn check_keys(&self) {
+        let lake = self.opened();
         let options = FormatOptions::default().with_null("-");
         self.runtime.block_on(async {
-            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             for table in TABLES {
                 let mut seen = BTreeSet::new();
                 let scan = Scan { columns: table.key.to_vec(), ..Scan::default() };
@@ -61,7 +61,7 @@ impl World {
     /// Asserts that no checkpoint of this program has dictionaries, which some readers, such as Fabric, do not read there.
     fn check_checkpoints(&self) {
         self.runtime.block_on(async {
-            let store = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap().store();
+            let store = self.opened().store();
             for table in TABLES {
                 let mut files = store.list(Some(&format!("{}/_delta_log", table.name).into()));
                 while let Some(file) = files.try_next().await.unwrap() {
@@ -92,8 +92,9 @@ impl World {
     /// The rows that are visible now, whether or not a run records that it has read them. Those that were made in a week are
     /// a slice of a first pass. Histories of Graph are not among them: what is read of them by and by is visible by and by.
     pub(crate) fn visible_rows(&self) -> MadeInWeeks {
+        // A run may be under way.
+        let lake = self.runtime.block_on(Lake::open(&self.lake_url(), self.lake_options())).unwrap();
         self.runtime.block_on(async {
-            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             let mut visible = MadeInWeeks::new();
             for table in dataverse_tables().filter(|table| table.name != SYSTEM_USER.name) {
                 let scan = Scan { columns: vec!["createdon"], ..Scan::default() };
@@ -178,7 +179,7 @@ impl World {
 
     /// Users whose history has been read, according to the ledger, by a run that the next one continues.
     pub(crate) fn users_done_by_open_runs(&self) -> BTreeSet<String> {
-        self.sessions.borrow_mut().clear();
+        self.forget();
         let rows = self.sql(
             "SELECT DISTINCT scope FROM extraction_slice WHERE source = 'graph' AND status = 'done' AND run_id IN \
              (SELECT run_id FROM extraction_run WHERE started_at > coalesce((SELECT max(started_at) FROM extraction_run \
@@ -197,8 +198,8 @@ impl World {
         });
         let columns = vec!["user_id", "session_id", "interaction_id", "interaction_type", "app_class", "body_content"];
         let mut lake = Prints::default();
+        let of = self.opened();
         self.runtime.block_on(async {
-            let of = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             let scan = Scan { columns, ..Scan::default() };
             let mut batches = std::pin::pin!(of.scan(&AI_INTERACTION, scan).await.unwrap());
             while let Some(batch) = batches.try_next().await.unwrap() {
@@ -233,8 +234,8 @@ impl World {
     pub(crate) fn listed(&self, table: &Table) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         if self.store.is_some() {
+            let lake = self.opened();
             self.runtime.block_on(async {
-                let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
                 let mut files = lake.store().list(Some(&table.name.into()));
                 while let Some(file) = files.try_next().await.unwrap() {
                     let path = file.location.to_string();
@@ -263,10 +264,8 @@ impl World {
     }
 
     pub(crate) fn logged(&self, table: &'static Table) -> BTreeSet<String> {
-        self.runtime.block_on(async {
-            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
-            lake.files(table).await.unwrap().into_iter().map(|file| file.path).collect()
-        })
+        let files = self.runtime.block_on(self.opened().files(table)).unwrap();
+        files.into_iter().map(|file| file.path).collect()
     }
 
     /// The lake's content as text that a person can review.

@@ -12,8 +12,8 @@ use crate::served::{GraphServed, RecordedRequest, Served};
 /// Requests beyond this number are counted but not kept.
 const REQUESTS_KEPT: usize = 100_000;
 
-/// Requests already on their way when a `Retry-After` was sent are no violations.
-const GRACE: Duration = Duration::from_millis(100);
+/// Requests already on their way when a `Retry-After` was sent are no violations, nor is the delay of a busy machine.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The applications, then callers that are none of them.
 const IDENTITIES: usize = APPLICATIONS.len() + 1;

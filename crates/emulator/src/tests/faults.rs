@@ -171,7 +171,7 @@ async fn links_lead_elsewhere_or_are_refused() {
 async fn coming_back_too_early_is_noticed() {
     let world = World::new(&format!(
         "{}\n[[fault]]\nat = \"page\"\nnumber = 1\nkind = \"429\"\nretry_after = 60\n\
-         [[fault]]\nat = \"page\"\nnumber = 2\nkind = \"slow\"\nms = 150",
+         [[fault]]\nat = \"page\"\nnumber = 2\nkind = \"slow\"\nms = 600",
         events(2)
     ))
     .await;
@@ -185,7 +185,7 @@ async fn coming_back_too_early_is_noticed() {
 
 #[tokio::test]
 async fn a_table_that_is_not_available_asks_for_waiting_in_its_requests_alone() {
-    let slow = "[[fault]]\nat = \"whoami\"\nnumber = 1\nkind = \"slow\"\nms = 150";
+    let slow = "[[fault]]\nat = \"whoami\"\nnumber = 1\nkind = \"slow\"\nms = 600";
     let fault = "[[fault]]\nat = \"page\"\nnumber = 1\nkind = \"503\"\nretry_after = 60";
     let world = World::new(&format!("{}\n{fault}\n{slow}", events(2))).await;
     assert_eq!(world.get(SET).await.status, 503);

@@ -116,7 +116,7 @@ async fn waiting_is_asked_of_histories_alone() {
     while got.status == 200 {
         got = world.graph(&history(&id)).await;
     }
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     world.graph("users").await.rows();
     world.get("WhoAmI").await;
     assert_eq!(world.emulator.served().retry_after_violations, 0);
@@ -132,7 +132,7 @@ async fn a_mailbox_limit_asks_for_waiting_in_one_history() {
     let users = people(&world).await;
     let [one, other] = [0, 1].map(|at| history(users[at]["id"].as_str().unwrap()));
     assert_eq!(world.graph(&one).await.status, 429);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     world.graph(&other).await;
     assert_eq!(world.emulator.served().retry_after_violations, 0);
     world.graph(&one).await;
