@@ -29,11 +29,13 @@ test: build python stores ## run every test
 ALONE := pace:: several_identities::
 test-alone:
 	cargo test --locked --workspace --quiet --test it -- --test-threads 1 $(ALONE)
+# One more than cores, for tests that wait.
+THREADS := $(shell python3 -c 'import os; print(os.cpu_count() + 1)')
 # Tests of stores mostly wait, for leases and pauses: they run beside the others.
 test-stores:
-	cargo test --locked --workspace --quiet --test it -- store
+	tests/in-memory cargo test --locked --workspace --quiet --test it -- store
 test-others:
-	cargo test --locked --workspace --quiet --test it -- --skip store $(addprefix --skip ,$(ALONE))
+	tests/in-memory cargo test --locked --workspace --quiet --test it -- --test-threads $(THREADS) --skip store $(addprefix --skip ,$(ALONE))
 
 dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
 	$(PYTHON) tests/python/dialects $(BIN)
