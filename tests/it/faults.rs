@@ -16,7 +16,7 @@ const STAGES: &[&str] = &[
 
 /// What goes wrong; all of these are transient.
 const KINDS: &[&str] = &[
-    "kind = \"429\"\nretry_after = 1",
+    "kind = \"429\"\nretry_after = 2",
     "kind = \"503\"",
     "kind = \"500\"",
     "kind = \"408\"",

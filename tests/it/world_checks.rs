@@ -60,8 +60,8 @@ impl World {
 
     /// Asserts that no checkpoint of this program has dictionaries, which some readers, such as Fabric, do not read there.
     fn check_checkpoints(&self) {
+        let store = self.opened().store();
         self.runtime.block_on(async {
-            let store = self.opened().store();
             for table in TABLES {
                 let mut files = store.list(Some(&format!("{}/_delta_log", table.name).into()));
                 while let Some(file) = files.try_next().await.unwrap() {
