@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod fallible;
 mod functions;
+mod group_hash;
 mod lake_table;
 mod materialized;
 mod one_row;
@@ -24,6 +25,7 @@ mod stored_view;
 mod text_parameters;
 mod time_text;
 mod value_failure;
+mod week_links;
 mod week_parts;
 #[cfg(feature = "workers")]
 mod workers;

@@ -1,10 +1,11 @@
 //! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs in them.
 //!
-//! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many
-//! weeks are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part,
-//! each from the files of the weeks that it takes, and a large week in shares of its groups: joins hold their rows in memory.
+//! A change in one week makes all rows of that week stale, and in other weeks those of its groups that have rows there, or
+//! had a row of the view. Too many are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks
+//! are made part by part, each from the files of the weeks that it takes, and a large week in shares of its groups: joins hold
+//! their rows in memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, new_null_array};
@@ -12,6 +13,7 @@ use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, is_not
 use arrow::datatypes::Date32Type;
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use copilot_lake_writer::Lake;
+use datafusion::common::HashSet;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -22,7 +24,7 @@ use crate::session::Session;
 use crate::shipped;
 use crate::week_parts::{PartLimits, PartPlan, WeekPart, plan};
 
-/// Some of the stale weeks of a view, as they should be.
+/// What some of the stale weeks of a view lack.
 pub struct FreshPart {
     /// The weeks; none in a view without weeks, which is made as a whole.
     pub weeks: BTreeSet<Week>,
@@ -72,7 +74,7 @@ pub(crate) async fn parts_within(
     let PartPlan { parts, linked, label, older_rows } = match view.is_partitioned() {
         true => plan(lake, groups, changed, limits).await?,
         false => PartPlan {
-            parts: vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new(), shares: 1 }],
+            parts: vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new(), shares: 1, is_of_links: false }],
             linked: None,
             label: None,
             older_rows: 0,
@@ -88,8 +90,8 @@ pub(crate) async fn parts_within(
 struct PartMaker {
     lake: Lake,
     groups: &'static RowGroups,
-    /// The keys of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
-    linked: Option<Arc<HashSet<String>>>,
+    /// The hashes of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    linked: Option<Arc<HashSet<u64>>>,
     label: Option<String>,
     /// What [`RowGroups::older_rows`] counts.
     older_rows: i64,
@@ -98,13 +100,16 @@ struct PartMaker {
 
 impl PartMaker {
     /// A part, whose shares are made one after the other while its rows are read.
-    fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares }: WeekPart, is_last: bool) -> FreshPart {
+    fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares, is_of_links }: WeekPart, is_last: bool) -> FreshPart {
         let (maker, own, sources) = (Arc::clone(self), Arc::new(weeks.clone()), Arc::new(sources));
+        // The weeks whose rows are all taken.
+        let whole = if is_of_links { Arc::default() } else { Arc::clone(&own) };
         let batches = stream::iter(0..shares).then(move |share| {
             let (maker, own, sources) = (Arc::clone(&maker), Arc::clone(&own), Arc::clone(&sources));
+            let whole = Arc::clone(&whole);
             async move {
                 let groups = maker.linked.clone().unwrap_or_default();
-                let weeks = maker.linked.is_some().then(|| Arc::clone(&own));
+                let weeks = maker.linked.is_some().then_some(whole);
                 maker.share(&own, &sources, PartRows { weeks, groups, share, shares }).await
             }
         });
@@ -134,7 +139,8 @@ impl PartMaker {
         session.register_files(&groups.stored_name(), view, stored)?;
         if rows.leaves_out_some_of(sources) {
             session.register_part(rows);
-            for (table, all, sql) in groups.part_rows_sql(self.older_rows) {
+            session.register_sql("older", &RowGroups::older_rows_sql(self.older_rows)).await?;
+            for (table, all, sql) in groups.part_rows_sql() {
                 session.restrict(table, &all, &sql).await?;
             }
         }

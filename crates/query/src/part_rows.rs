@@ -1,13 +1,13 @@
 //! The rows that a part of a view is made from, and the function by which SQL chooses them.
 
-use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
-use arrow::datatypes::{DataType, Date32Type};
+use arrow::datatypes::{DataType, Date32Type, UInt64Type};
 use copilot_lake_tables::Week;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{HashSet, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 /// Rows by their group and their week: those of one share of the groups, so that what joins and aggregates hold fits in
@@ -16,8 +16,8 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 pub(crate) struct PartRows {
     /// The weeks whose rows are taken; `None`: all.
     pub(crate) weeks: Option<Arc<BTreeSet<Week>>>,
-    /// The keys of groups whose rows are taken from other weeks, too.
-    pub(crate) groups: Arc<HashSet<String>>,
+    /// The hashes of groups whose rows are taken from other weeks, too.
+    pub(crate) groups: Arc<HashSet<u64>>,
     /// Which share of the groups it is, counted from 0.
     pub(crate) share: u64,
     /// How many shares there are, at least one.
@@ -28,9 +28,9 @@ impl PartRows {
     /// The name of [`PartRows::function`] in SQL.
     pub(crate) const FUNCTION: &str = "is_of_part";
 
-    /// `is_of_part(group_key, week_start)`: whether a row is among these.
+    /// `is_of_part(group_hash, week_start)`: whether a row is among these.
     pub(crate) fn function(self) -> ScalarUDF {
-        let signature = Signature::exact(vec![DataType::Utf8, DataType::Date32], Volatility::Immutable);
+        let signature = Signature::exact(vec![DataType::UInt64, DataType::Date32], Volatility::Immutable);
         ScalarUDF::new_from_impl(IsOfPart { rows: Arc::new(self), signature })
     }
 
@@ -39,19 +39,13 @@ impl PartRows {
         self.shares > 1 || self.weeks.as_ref().is_some_and(|weeks| !sources.is_subset(weeks))
     }
 
-    fn has(&self, key: &str, week_start: Option<i32>) -> bool {
+    fn has(&self, group: u64, week_start: Option<i32>) -> bool {
         let is_of_weeks = match (&self.weeks, week_start) {
             (Some(weeks), Some(day)) => weeks.contains(&Week::of_day(day)),
             _ => true,
         };
-        (is_of_weeks || self.groups.contains(key)) && share(key, self.shares) == self.share
+        (is_of_weeks || self.groups.contains(&group)) && group % self.shares == self.share
     }
-}
-
-fn share(key: &str, shares: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish() % shares
 }
 
 #[derive(Debug)]
@@ -89,36 +83,40 @@ impl ScalarUDFImpl for IsOfPart {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [keys, weeks] = args.args.as_slice() else {
+        let [groups, weeks] = args.args.as_slice() else {
             return exec_err!("{} needs two arguments", PartRows::FUNCTION);
         };
-        let (keys, weeks) = (keys.to_array(args.number_rows)?, weeks.to_array(args.number_rows)?);
-        let (keys, weeks) = (keys.as_string::<i32>(), weeks.as_primitive::<Date32Type>());
-        let of_part = keys.iter().zip(weeks).map(|(key, week)| Some(self.rows.has(key.unwrap_or_default(), week)));
+        let (groups, weeks) = (groups.to_array(args.number_rows)?, weeks.to_array(args.number_rows)?);
+        let (groups, weeks) = (groups.as_primitive::<UInt64Type>(), weeks.as_primitive::<Date32Type>());
+        let of_part = groups.values().iter().zip(weeks).map(|(group, week)| Some(self.rows.has(*group, week)));
         Ok(ColumnarValue::Array(Arc::new(of_part.collect::<BooleanArray>())))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, StringArray};
+
     use super::*;
+    use crate::group_hash::hashes;
 
     #[test]
     fn a_row_is_of_one_share_and_of_the_weeks_unless_its_group_is_taken() {
         let week = Week::parse("2025-06-01").unwrap();
         let (own, other) = (Some(week.start_days()), Some(week.next().start_days()));
         let weeks = Some(Arc::new(BTreeSet::from([week])));
-        let groups = Arc::new(HashSet::from(["linked".to_owned()]));
-        let rows = PartRows { weeks, groups, share: 0, shares: 1 };
-        assert!(rows.has("any", own) && rows.has("any", None) && rows.has("linked", other));
-        assert!(!rows.has("any", other));
+        let (any, linked) = (7, 8);
+        let rows = PartRows { weeks, groups: Arc::new(HashSet::from([linked])), share: 0, shares: 1 };
+        assert!(rows.has(any, own) && rows.has(any, None) && rows.has(linked, other));
+        assert!(!rows.has(any, other));
         assert!(!rows.leaves_out_some_of(&BTreeSet::from([week])));
         assert!(rows.leaves_out_some_of(&BTreeSet::from([week, week.next()])));
-        let of_shares = |key: &str| {
-            let of_share = |share: &u64| PartRows { share: *share, shares: 3, ..rows.clone() }.has(key, own);
+        let of_shares = |group: u64| {
+            let of_share = |share: &u64| PartRows { share: *share, shares: 3, ..rows.clone() }.has(group, own);
             (0..3).filter(of_share).collect::<Vec<_>>()
         };
-        let found: Vec<_> = (0..100).map(|number| of_shares(&format!("request {number}"))).collect();
+        let keys: ArrayRef = Arc::new(StringArray::from_iter_values((0..100).map(|at| format!("request {at}"))));
+        let found: Vec<_> = hashes(&[keys]).unwrap().into_iter().map(of_shares).collect();
         assert!(found.iter().all(|shares| shares.len() == 1), "{found:?}");
         assert_eq!(found.iter().flatten().collect::<BTreeSet<_>>().len(), 3);
     }

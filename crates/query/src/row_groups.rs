@@ -12,14 +12,15 @@ use crate::part_rows::PartRows;
 /// The groups of rows of a view.
 pub(crate) struct RowGroups {
     pub(crate) view: &'static Table,
-    /// SQL of `group_key` and `week_start`, for every row that the view reads; rows without a key are their own group.
+    /// SQL of `group_hash` and `week_start`, for the rows that the view reads, but those that are a group of their own.
+    /// `older` is [`RowGroups::older_rows_sql`].
     grouped: &'static str,
     /// SQL of the same for the stored rows, with `first_week` and `last_week`: those of the first and the last row that they
     /// were made from.
     stored: &'static str,
-    /// SQL of the key of a row's group, by table; other tables are read as a whole. `older_rows` is what
-    /// [`RowGroups::older_rows`] counts.
-    keys: &'static [(&'static str, &'static str)],
+    /// SQL of the hash of every row's group, by table; other tables are read as a whole. `older_rows` is the column of
+    /// `older`.
+    hashes: &'static [(&'static str, &'static str)],
     /// SQL of how many rows make those without a request one group.
     pub(crate) older_rows: Option<&'static str>,
     /// A join whose rows may be of different weeks.
@@ -69,35 +70,24 @@ macro_rules! no_request {
     };
 }
 
-/// SQL of how many rows of the older store may be the same interaction as one without a request: they have none themselves.
-macro_rules! older_rows {
-    () => {
-        concat!("(SELECT count(*) AS older_rows FROM msdyn_copilotinteraction WHERE ", no_request!(), ") AS older")
-    };
-}
-
-/// SQL of the group of a row of the stores, of which a newer one has that id. Both are null on rows that are no requests.
+/// SQL of the hash of a row's group, by its request. `$own`: the group of one without a request, while the older store has
+/// no such row.
 macro_rules! request_group {
-    ($id:literal) => {
+    ($request:literal, $own:literal) => {
         concat!(
-            "coalesce(nullif(msdyn_scenariorequestid, ''), CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || ",
-            $id,
-            " END)"
+            "group_hash(coalesce(nullif(",
+            $request,
+            ", ''), CASE WHEN older_rows > 0 THEN '' ELSE ",
+            $own,
+            " END))"
         )
     };
 }
 
-/// SQL of the group of a stored request.
-macro_rules! stored_request_group {
-    () => {
-        "coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END)"
-    };
-}
-
-/// SQL of the group of a turn, with an id of the turn.
+/// SQL of the hash of the group of a turn, with an id of the turn.
 macro_rules! turn_group {
     ($id:literal) => {
-        concat!("user_id || '/' || session_id || '/' || ", $id)
+        concat!("group_hash(user_id, session_id, ", $id, ")")
     };
 }
 
@@ -108,32 +98,34 @@ static VIEWS: &[RowGroups] = &[
         view: &COPILOT_REQUEST,
         grouped: concat!(
             "SELECT ",
-            request_group!("id"),
-            " AS group_key, week_start FROM ",
-            older_rows!(),
-            " CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
-                          FROM msdyn_copilotevent \
-                          UNION ALL \
-                          SELECT NULL, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
-                          FROM msdyn_copilotinteraction) AS row_of \
+            request_group!("msdyn_scenariorequestid", "''"),
+            " AS group_hash, week_start \
+             FROM older \
+             CROSS JOIN (SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start FROM msdyn_copilotevent \
+                         UNION ALL \
+                         SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                         FROM msdyn_copilotinteraction) AS row_of \
              WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
+               AND (msdyn_scenariorequestid <> '' OR older_rows > 0) \
              UNION ALL \
-             SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''"
+             SELECT group_hash(request_id), week_start FROM transcript_message WHERE request_id <> ''"
         ),
         stored: concat!(
             "SELECT ",
-            stored_request_group!(),
-            " AS group_key, week_start, first_week, last_week FROM ",
-            older_rows!(),
-            " CROSS JOIN stored_copilot_request"
+            request_group!("request_id", "''"),
+            " AS group_hash, week_start, first_week, last_week FROM older CROSS JOIN stored_copilot_request \
+             WHERE request_id <> '' OR older_rows > 0"
         ),
-        keys: &[
-            ("msdyn_copilotevent", request_group!("msdyn_copiloteventid")),
-            ("msdyn_copilotinteraction", request_group!("CAST(NULL AS VARCHAR)")),
-            ("transcript_message", "request_id"),
-            ("stored_copilot_request", stored_request_group!()),
+        hashes: &[
+            (
+                "msdyn_copilotevent",
+                request_group!("msdyn_scenariorequestid", "'copilotevent:' || msdyn_copiloteventid"),
+            ),
+            ("msdyn_copilotinteraction", request_group!("msdyn_scenariorequestid", "''")),
+            ("transcript_message", "group_hash(request_id)"),
+            ("stored_copilot_request", request_group!("request_id", "request_key")),
         ],
-        older_rows: Some(concat!("SELECT older_rows FROM ", older_rows!())),
+        older_rows: Some(concat!("SELECT count(*) FROM msdyn_copilotinteraction WHERE ", no_request!())),
         cross_week_join: Some(CrossWeekJoin { from: "msdyn_copilotinteractiondata", to: &COPILOT_INTERACTION }),
         unkeyed_matches: Some(UnkeyedMatches {
             table: "msdyn_copilotinteraction",
@@ -164,14 +156,14 @@ static VIEWS: &[RowGroups] = &[
         grouped: concat!(
             "SELECT ",
             turn_group!("request_id"),
-            " AS group_key, week_start FROM ai_interaction WHERE request_id <> ''"
+            " AS group_hash, week_start FROM ai_interaction WHERE request_id <> ''"
         ),
         stored: concat!(
             "SELECT ",
             turn_group!("request_id"),
-            " AS group_key, week_start, week_start AS first_week, last_week FROM stored_m365_turn"
+            " AS group_hash, week_start, week_start AS first_week, last_week FROM stored_m365_turn"
         ),
-        keys: &[
+        hashes: &[
             ("ai_interaction", turn_group!("coalesce(nullif(request_id, ''), 'interaction:' || interaction_id)")),
             ("stored_m365_turn", turn_group!("request_id")),
         ],
@@ -185,7 +177,7 @@ static VIEWS: &[RowGroups] = &[
         view: &CALENDAR,
         grouped: "",
         stored: "",
-        keys: &[],
+        hashes: &[],
         older_rows: None,
         cross_week_join: None,
         unkeyed_matches: None,
@@ -205,48 +197,50 @@ impl RowGroups {
         format!("stored_{}", self.view.name)
     }
 
-    /// SQL of the rows of a part, by table, out of the table of the second name. `older_rows`: what
-    /// [`RowGroups::older_rows`] counts in the whole lake.
-    pub(crate) fn part_rows_sql(&self, older_rows: i64) -> impl Iterator<Item = (&'static str, String, String)> {
-        self.keys.iter().map(move |(table, key)| {
+    /// SQL of the relation `older` that the other texts read: what [`RowGroups::older_rows`] counts in the whole lake.
+    pub(crate) fn older_rows_sql(older_rows: i64) -> String {
+        format!("SELECT CAST({older_rows} AS BIGINT) AS older_rows")
+    }
+
+    /// SQL of the rows of a part, by table, out of the table of the second name.
+    pub(crate) fn part_rows_sql(&self) -> impl Iterator<Item = (&'static str, String, String)> {
+        self.hashes.iter().map(|(table, hash)| {
             let (all, is_of_part) = (format!("all_{table}"), PartRows::FUNCTION);
             let sql = format!(
-                "SELECT row_of.* FROM (SELECT CAST({older_rows} AS BIGINT) AS older_rows) AS older \
-                 CROSS JOIN {all} AS row_of WHERE {is_of_part}({key}, {WEEK_START})"
+                "SELECT row_of.* FROM older CROSS JOIN {all} AS row_of WHERE {is_of_part}({hash}, {WEEK_START})"
             );
             (*table, all, sql)
         })
     }
 
-    /// The groups of a share that have rows in these weeks, or else all groups that have rows in several weeks, in order,
-    /// with all weeks in which they have rows, and how many there. Also those of which only stored rows know that they had
-    /// rows there. The keys of these groups are held in memory: those of several weeks are few.
-    pub(crate) fn links_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
+    /// The hash of the group of every row, and the first, the middle and the last week in which one says that the group has
+    /// rows: a stored row tells of rows that may be gone.
+    pub(crate) fn group_weeks_sql(&self) -> String {
         let Self { grouped, stored, .. } = self;
-        let chosen = match weeks {
-            Some(weeks) => format!("WHERE week_start IN ({}) GROUP BY group_key", listed(weeks)),
-            None => "GROUP BY group_key HAVING min(week_start) <> max(week_start)".to_owned(),
-        };
         format!(
-            "WITH grouped AS ({grouped} \
-               UNION ALL SELECT group_key, week_start FROM ({stored}) AS stored \
-               UNION ALL SELECT group_key, first_week FROM ({stored}) AS stored \
-               UNION ALL SELECT group_key, last_week FROM ({stored}) AS stored) \
-             SELECT grouped.group_key, grouped.week_start, count(*) AS group_rows \
-             FROM (SELECT group_key FROM grouped {chosen}) AS linked \
-             JOIN grouped ON grouped.group_key = linked.group_key \
-             GROUP BY grouped.group_key, grouped.week_start \
-             ORDER BY grouped.group_key"
+            "SELECT group_hash, week_start AS first_week, week_start, week_start AS last_week \
+             FROM ({grouped}) AS grouped \
+             UNION ALL \
+             SELECT group_hash, first_week, week_start, last_week FROM ({stored}) AS stored"
         )
     }
 
-    /// The weeks of stored rows that were made from rows in these weeks, as far as their first and last weeks tell.
-    pub(crate) fn made_from_sql(&self, weeks: &BTreeSet<Week>) -> String {
-        let overlaps = ranges(weeks)
-            .into_iter()
-            .map(|(from, to)| format!("(first_week <= DATE '{to}' AND last_week >= DATE '{from}')"));
-        let overlaps = overlaps.collect::<Vec<_>>().join(" OR ");
-        format!("SELECT week_start FROM ({}) AS stored WHERE {overlaps} GROUP BY week_start", self.stored)
+    /// The hashes of the groups that have rows in these weeks, some more than once, or else of those that have rows in
+    /// several weeks. A stored row may have been made from rows of any week from its first to its last one.
+    pub(crate) fn groups_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
+        let all = self.group_weeks_sql();
+        match weeks {
+            Some(weeks) => {
+                let overlaps = ranges(weeks)
+                    .into_iter()
+                    .map(|(from, to)| format!("(first_week <= DATE '{to}' AND last_week >= DATE '{from}')"));
+                let overlaps = overlaps.collect::<Vec<_>>().join(" OR ");
+                format!("SELECT group_hash FROM ({all}) AS row_of WHERE {overlaps}")
+            }
+            None => format!(
+                "SELECT group_hash FROM ({all}) AS row_of GROUP BY group_hash HAVING min(first_week) <> max(last_week)"
+            ),
+        }
     }
 
     /// The weeks of stored rows whose label is another one. `label`: its SQL.
@@ -320,7 +314,7 @@ mod tests {
             assert_eq!(groups.stored.is_empty(), !table.is_partitioned(), "{}", table.name);
             let sources = table.view_of().unwrap();
             let is_read = |name: &str| sources.contains(&name) || name == groups.stored_name();
-            assert!(groups.keys.iter().all(|(name, _)| is_read(name)), "{}", table.name);
+            assert!(groups.hashes.iter().all(|(name, _)| is_read(name)), "{}", table.name);
         }
     }
 

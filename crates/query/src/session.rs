@@ -25,6 +25,7 @@ use crate::engine::{self, MEMORY, QueryMemory};
 use crate::error::{Error, is_of_table};
 use crate::fallible::FallibleParts;
 use crate::functions::{JsonOperators, aggregate_functions, functions};
+use crate::group_hash::group_hash;
 use crate::lake_table::{LakeTable, STORE};
 use crate::one_row::JoinWithOneRow;
 use crate::part_rows::PartRows;
@@ -115,6 +116,7 @@ impl Session {
         }
         let session = Self::of_tables(tables, lake.store(), &BTreeMap::new(), memory)?;
         session.limit_memory();
+        session.context.register_udf(group_hash());
         Ok(session)
     }
 
@@ -148,8 +150,13 @@ impl Session {
             return Ok(());
         };
         self.context.register_table(all, provider).map_err(|error| Error::parsing(&error))?;
+        self.register_sql(table, sql).await
+    }
+
+    /// Registers the rows of a text under a name.
+    pub(crate) async fn register_sql(&self, name: &str, sql: &str) -> Result<(), Error> {
         let rows = self.context.sql(sql).await.map_err(|error| Error::parsing(&error))?;
-        self.context.register_table(table, rows.into_view()).map_err(|error| Error::parsing(&error))?;
+        self.context.register_table(name, rows.into_view()).map_err(|error| Error::parsing(&error))?;
         Ok(())
     }
 
@@ -306,9 +313,7 @@ impl Session {
         for other in query.tables().into_iter().filter_map(shipped) {
             Box::pin(self.register(other)).await?;
         }
-        let plan = self.context.sql(query.sql).await.map_err(|error| Error::parsing(&error))?;
-        self.context.register_table(query.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
-        Ok(())
+        self.register_sql(query.name, query.sql).await
     }
 }
 

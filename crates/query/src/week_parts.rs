@@ -1,6 +1,6 @@
 //! Parts of a materialized view: which weeks are made together when rows have changed, and from which rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Int32Type, Int64Type};
 use copilot_lake_tables::Week;
 use copilot_lake_writer::Lake;
-use futures::TryStreamExt as _;
+use datafusion::common::HashSet;
 
 use crate::engine::QueryMemory;
 use crate::error::Error;
 use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, UnkeyedMatches};
 use crate::session::Session;
+use crate::week_links::{GROUP_MEMORY, Links};
 
 /// How much is made at a time.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub(crate) struct PartLimits {
     /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
     /// but build sides of joins and windows do not.
     pub(crate) rows: u64,
+    /// Rows of linked groups whose hashes are kept: of more, a part takes all rows of the linked weeks.
+    pub(crate) linked_rows: u64,
     /// Rows that weeks may read together to be one part, where a part takes all rows of their linked weeks.
     pub(crate) gathered_rows: u64,
 }
@@ -34,7 +37,7 @@ impl Default for PartLimits {
     /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB) and
     /// what scans and windows hold (30 MiB), that stays below 256 MiB, unless joins need more.
     fn default() -> Self {
-        Self { memory: 48 << 20, unspillable: 512 << 20, rows: 1 << 17, gathered_rows: 1_000_000 }
+        Self { memory: 48 << 20, unspillable: 512 << 20, rows: 1 << 17, linked_rows: 1 << 20, gathered_rows: 1_000_000 }
     }
 }
 
@@ -45,9 +48,6 @@ impl PartLimits {
     }
 }
 
-/// Memory that the key of a group takes while joins hold it, at most.
-const KEY_MEMORY: u64 = 256;
-
 /// Weeks of a view that are made together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WeekPart {
@@ -56,54 +56,20 @@ pub(crate) struct WeekPart {
     pub(crate) sources: BTreeSet<Week>,
     /// In how many shares of the groups it is made.
     pub(crate) shares: u64,
+    /// Whether it makes nothing but the rows of linked groups: the others of these weeks are as they were.
+    pub(crate) is_of_links: bool,
 }
 
 /// How the stale weeks of a view are made.
 #[derive(Debug)]
 pub(crate) struct PartPlan {
     pub(crate) parts: Vec<WeekPart>,
-    /// The keys of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
-    pub(crate) linked: Option<Arc<HashSet<String>>>,
+    /// The hashes of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    pub(crate) linked: Option<Arc<HashSet<u64>>>,
     /// SQL of the label, where the view has one.
     pub(crate) label: Option<String>,
     /// What [`RowGroups::older_rows`] counts.
     pub(crate) older_rows: i64,
-}
-
-/// The groups that link weeks.
-#[derive(Debug)]
-struct Links {
-    /// The linked weeks of each week: those in which one of its groups has rows.
-    weeks: BTreeMap<Week, BTreeSet<Week>>,
-    /// The keys of groups with rows in several weeks; `None`: they have too many rows.
-    groups: Option<HashSet<String>>,
-    /// The rows of these groups, by each of their weeks.
-    rows: BTreeMap<Week, u64>,
-    /// The rows of all of them.
-    all_rows: u64,
-}
-
-impl Links {
-    fn new() -> Self {
-        Self { weeks: BTreeMap::new(), groups: Some(HashSet::new()), rows: BTreeMap::new(), all_rows: 0 }
-    }
-
-    /// Adds a group with rows in these weeks. `limit`: rows of groups whose keys are kept.
-    fn add(&mut self, key: &str, weeks: &BTreeSet<Week>, rows: u64, limit: u64) {
-        for week in weeks {
-            self.weeks.entry(*week).or_default().extend(weeks);
-        }
-        let Some(groups) = &mut self.groups else { return };
-        if weeks.len() > 1 && groups.insert(key.to_owned()) {
-            self.all_rows += rows;
-            for week in weeks {
-                *self.rows.entry(*week).or_default() += rows;
-            }
-            if self.all_rows > limit {
-                self.groups = None;
-            }
-        }
-    }
 }
 
 /// The parts in which the stale weeks of a view are made.
@@ -124,6 +90,7 @@ pub(crate) async fn plan(
         Some(sql) => count(&session, sql).await?,
         None => 0,
     };
+    session.register_sql("older", &RowGroups::older_rows_sql(older_rows)).await?;
     let mut stale: BTreeSet<Week> = changed.values().flatten().copied().collect();
     if let Some(CrossWeekJoin { from, to }) = groups.cross_week_join
         && changed.get(from).is_some_and(|weeks| !weeks.is_empty())
@@ -145,40 +112,41 @@ pub(crate) async fn plan(
             }
         }
     }
-    let mut links = Links::new();
-    let kept = limits.rows.saturating_mul(2);
+    if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
+        stale.extend(weeks(&session, &sql).await?);
+    }
+    let mut links = Links::new(limits.linked_rows);
+    let mut of_links = None;
     if stale.is_superset(&all) {
         // A first run of few rows is made at once, whichever weeks are linked.
         if rows.values().sum::<u64>() > limits.rows {
-            add_links(&mut links, groups, &session, None, kept).await?;
+            links.add_groups(groups, &session, None, &stale).await?;
         }
     } else if !stale.is_empty() {
-        // The keys of few weeks are held in memory; of many, all groups of several weeks are found in one pass, which sorts
-        // the keys of all rows.
+        // The groups of few weeks are held in memory; of many, all groups of several weeks are found in a pass of its own.
         let are_few = |weeks: &BTreeSet<Week>| {
-            let keys = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
-            keys.saturating_mul(KEY_MEMORY) <= limits.memory as u64 / 2
+            let of_weeks = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
+            of_weeks.saturating_mul(GROUP_MEMORY) <= limits.memory as u64 / 2
         };
-        let of_stale = are_few(&stale).then_some(&stale);
-        add_links(&mut links, groups, &session, of_stale, kept).await?;
-        let mut more: BTreeSet<Week> =
-            stale.iter().filter_map(|week| links.weeks.get(week)).flatten().copied().collect();
-        more.extend(weeks(&session, &groups.made_from_sql(&stale)).await?);
-        if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
-            more.extend(weeks(&session, &sql).await?);
+        links.add_groups(groups, &session, are_few(&stale).then_some(&stale), &stale).await?;
+        let sources: BTreeSet<Week> = links.weeks.keys().copied().collect();
+        let more: BTreeSet<Week> = sources.difference(&stale).copied().collect();
+        if links.groups.is_some() {
+            // Elsewhere, groups that have no rows in these weeks are as they were.
+            let shares = links.all_rows.div_ceil(limits.rows).max(1);
+            of_links = (!more.is_empty()).then_some(WeekPart { weeks: more, sources, shares, is_of_links: true });
+        } else if !more.is_empty() {
+            // What is made there takes the rows of its other groups, too.
+            links.add_groups(groups, &session, are_few(&more).then_some(&more), &more).await?;
+            stale.extend(more);
         }
-        more.retain(|week| !stale.contains(week));
-        // What is made there takes the rows of its other groups, too.
-        if of_stale.is_some() && !more.is_empty() {
-            add_links(&mut links, groups, &session, are_few(&more).then_some(&more), kept).await?;
-        }
-        stale.extend(more);
     }
     // The newest weeks are asked for most.
     let of_sources = changed.iter().filter(|(table, _)| **table != view.name);
     let of_sources: BTreeSet<Week> = of_sources.flat_map(|(_, weeks)| weeks).copied().collect();
     let (last, first): (Vec<_>, Vec<_>) = stale.into_iter().rev().partition(|week| of_sources.contains(week));
-    let parts = divide(first.into_iter().chain(last), &links, &rows, limits);
+    let mut parts = Vec::from_iter(of_links);
+    parts.extend(divide(first.into_iter().chain(last), &links, &rows, limits));
     Ok(PartPlan { parts, linked: links.groups.map(Arc::new), label, older_rows })
 }
 
@@ -195,7 +163,7 @@ fn divide(
     let mut parts: Vec<WeekPart> = Vec::new();
     for week in weeks {
         let own: BTreeSet<Week> = links.weeks.get(&week).into_iter().flatten().copied().chain([week]).collect();
-        let mut part = WeekPart { weeks: BTreeSet::from([week]), sources: own, shares: 1 };
+        let mut part = WeekPart { weeks: BTreeSet::from([week]), sources: own, shares: 1, is_of_links: false };
         if let Some(before) = parts.last() {
             let together: BTreeSet<Week> = before.weeks.union(&part.weeks).copied().collect();
             let sources: BTreeSet<Week> = before.sources.union(&part.sources).copied().collect();
@@ -206,7 +174,7 @@ fn divide(
             };
             if are_few {
                 parts.pop();
-                part = WeekPart { weeks: together, sources, shares: 1 };
+                part = WeekPart { weeks: together, sources, shares: 1, is_of_links: false };
             }
         }
         let taken = match &links.groups {
@@ -243,37 +211,6 @@ async fn count(session: &Session, sql: &str) -> Result<i64, Error> {
     Ok(batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten()).sum())
 }
 
-/// Adds the groups of these weeks, or those that link any weeks. Only keys and weeks are read. `kept`: rows of groups whose
-/// keys are kept.
-async fn add_links(
-    links: &mut Links,
-    groups: &RowGroups,
-    session: &Session,
-    weeks: Option<&BTreeSet<Week>>,
-    kept: u64,
-) -> Result<(), Error> {
-    let (mut group, mut of_group, mut group_rows) = (String::new(), BTreeSet::new(), 0);
-    let mut rows = session.rows(&groups.links_sql(weeks)).await?;
-    while let Some(batch) = rows.batches.try_next().await? {
-        let keys = text(batch.column(0))?;
-        let weeks = batch.column(1).as_primitive::<Date32Type>();
-        let counts = batch.column(2).as_primitive::<Int64Type>();
-        for (row, key) in keys.as_string::<i32>().iter().enumerate() {
-            let key = key.unwrap_or_default();
-            if key != group {
-                links.add(&group, &std::mem::take(&mut of_group), std::mem::take(&mut group_rows), kept);
-                key.clone_into(&mut group);
-            }
-            if weeks.is_valid(row) {
-                of_group.insert(Week::of_day(weeks.value(row)));
-            }
-            group_rows += counts.value(row).unsigned_abs();
-        }
-    }
-    links.add(&group, &of_group, group_rows, kept);
-    Ok(())
-}
-
 /// The weeks that a text selects.
 async fn weeks(session: &Session, sql: &str) -> Result<BTreeSet<Week>, Error> {
     let (_, batches) = session.sql(sql).await?;
@@ -300,7 +237,7 @@ mod tests {
     }
 
     fn part(of: &[i32], sources: &[i32], shares: u64) -> WeekPart {
-        WeekPart { weeks: weeks(of), sources: weeks(sources), shares }
+        WeekPart { weeks: weeks(of), sources: weeks(sources), shares, is_of_links: false }
     }
 
     fn limits(rows: u64, gathered_rows: u64) -> PartLimits {
@@ -310,8 +247,8 @@ mod tests {
     #[test]
     fn weeks_are_made_together_while_they_take_few_rows() {
         let rows: BTreeMap<Week, u64> = (0..6).map(|number| (week(number), 10)).collect();
-        let mut links = Links::new();
-        links.add("linked", &weeks(&[0, 3]), 2, 4);
+        let mut links = Links::new(4);
+        links.add(1, &weeks(&[0, 3]), 2);
         let of = |links: &Links, numbers: &[i32], limits| {
             divide(numbers.iter().map(|number| week(*number)), links, &rows, limits)
         };
@@ -320,7 +257,7 @@ mod tests {
         assert_eq!(of(&links, &[5, 4], limits(5, 40)), [part(&[5], &[5], 2), part(&[4], &[4], 2)], "a week in shares");
         assert!(of(&links, &[], limits(40, 40)).is_empty());
         // Where too many groups link weeks, a part reads everything: all linked weeks are made together.
-        links.add("all", &weeks(&[0, 1, 2, 3, 4, 5]), 60, 4);
+        links.add(2, &weeks(&[0, 1, 2, 3, 4, 5]), 60);
         assert_eq!(links.groups, None);
         let all = [0, 1, 2, 3, 4, 5];
         let everything = of(&links, &all, limits(20, 30));

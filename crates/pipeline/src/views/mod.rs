@@ -190,15 +190,13 @@ struct PendingPart<'c> {
     weeks: BTreeSet<Week>,
     /// Whether no other part follows.
     is_last: bool,
-    /// How many each week has.
-    rows: BTreeMap<Week, u64>,
     changes: Changes,
 }
 
 impl<'c> PendingPart<'c> {
     fn new(context: &'c RunContext, view: &'static Table, weeks: BTreeSet<Week>, is_last: bool) -> Self {
         let changes = context.lake.changes(view, MergeMode::Upsert);
-        Self { context, view, weeks, is_last, rows: BTreeMap::new(), changes }
+        Self { context, view, weeks, is_last, changes }
     }
 
     async fn push(&mut self, ViewBatch { week, rows, removed }: ViewBatch) -> Result<(), ViewError> {
@@ -206,7 +204,6 @@ impl<'c> PendingPart<'c> {
             self.changes.remove(&removed)?;
         }
         if rows.num_rows() > 0 {
-            *self.rows.entry(week.unwrap_or(Week::UNKNOWN)).or_default() += rows.num_rows() as u64;
             self.changes.push(week, made_at(self.view, &rows, self.context.started_at.0)?).await?;
         }
         Ok(())
@@ -231,7 +228,7 @@ struct MadeView<'c> {
 impl MadeView<'_> {
     /// Commits a part, and records its weeks afterwards.
     async fn commit(&mut self, part: PendingPart<'_>) -> Result<(), ViewError> {
-        let PendingPart { weeks, is_last, rows, changes, .. } = part;
+        let PendingPart { weeks, is_last, changes, .. } = part;
         let Self { context, view, recorded, .. } = *self;
         let what = format!("{} weeks", weeks.len());
         let committed = context.commit(view.name, what, changes.commit(&context.run_id)).await?;
@@ -242,6 +239,10 @@ impl MadeView<'_> {
         if self.version.is_none() {
             // Nobody has compared what another tool committed meanwhile with what the view answers.
             recorded_views::forget_own(view, &mut self.state);
+        }
+        let mut rows = BTreeMap::<Week, u64>::new();
+        for file in context.lake.files(view).await? {
+            *rows.entry(file.week.unwrap_or(Week::UNKNOWN)).or_default() += file.rows;
         }
         let at = recorded.next(context.started_at);
         let mut of_weeks = Vec::with_capacity(weeks.len());

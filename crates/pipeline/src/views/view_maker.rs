@@ -16,7 +16,7 @@ pub type ViewError = Box<dyn std::error::Error + Send + Sync>;
 /// The stale parts of a view, one after the other. An error ends them.
 pub type ViewParts = BoxStream<'static, Result<ViewPart, ViewError>>;
 
-/// Some of the stale weeks of a view, as they should be. Weeks in which no row has changed that it is made from come before
+/// What some of the stale weeks of a view lack. Weeks in which no row has changed that it is made from come before
 /// the others: who stops in between makes them once more.
 pub struct ViewPart {
     /// The weeks; none in a view without weeks.

@@ -17,6 +17,7 @@ use futures::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::lake::{ASK, DOWN, Event, GENERATED, UP, event, rows};
+use crate::group_hash::hashes;
 use crate::materialized::{FreshBatch, parts_within};
 use crate::row_groups::RowGroups;
 use crate::week_parts::{PartLimits, plan};
@@ -119,12 +120,12 @@ async fn made_after(
     found
 }
 
-/// The keys of the groups whose rows a part takes from other weeks, too, after these weeks of the newer store have changed;
-/// `None`: it takes all rows there.
-async fn linked(lake: &Lake, changed: BTreeSet<Week>, limits: PartLimits) -> Option<BTreeSet<String>> {
+/// The hashes of the groups whose rows a part takes from other weeks, too, after these weeks of the newer store have
+/// changed; `None`: it takes all rows there.
+async fn linked(lake: &Lake, changed: BTreeSet<Week>, limits: PartLimits) -> Option<BTreeSet<u64>> {
     let groups = RowGroups::of_view(&COPILOT_REQUEST).unwrap();
     let plan = plan(lake, groups, &BTreeMap::from([(COPILOT_EVENT.name, changed)]), limits).await.unwrap();
-    plan.linked.map(|keys| keys.iter().cloned().collect())
+    plan.linked.map(|groups| groups.iter().copied().collect())
 }
 
 /// Stores rows of a view, as a run does.
@@ -208,7 +209,7 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
         event(GENERATED, ASK, "newest", "2025-06-18T10:00:00Z"),
     ];
     let (_directory, lake) = lake_of(&events).await;
-    let limits = PartLimits { rows: 1, gathered_rows: 1, ..PartLimits::default() };
+    let limits = PartLimits { rows: 1, linked_rows: 1, gathered_rows: 1, ..PartLimits::default() };
     let found = made(&lake, BTreeSet::from([week(&late)]), limits).await;
     assert_eq!(linked(&lake, BTreeSet::from([week(&late)]), limits).await, None);
     let expected = [
@@ -220,12 +221,37 @@ async fn weeks_of_a_group_are_made_from_all_of_its_rows_and_others_are_not_made(
     ];
     // Both weeks are made from all rows of all three.
     assert_eq!(found, [expected.iter().flatten().cloned().collect()]);
-    // While few groups are of several weeks, only their rows are taken from other weeks. The week that changed is the last:
-    // until it is made, it tells that the other one is stale.
-    let limits = PartLimits { rows: 4, gathered_rows: 1, ..PartLimits::default() };
-    let groups = linked(&lake, BTreeSet::from([week(&late)]), limits).await;
-    assert_eq!(groups, Some(BTreeSet::from(["beside".to_owned(), "rated".to_owned()])));
-    assert_eq!(made(&lake, BTreeSet::from([week(&late)]), limits).await, expected);
+    // While few groups are of several weeks, only their rows are taken from other weeks, and nothing else is made there. The
+    // week that changed is the last: until it is made, it tells what is stale elsewhere.
+    let groups = linked(&lake, BTreeSet::from([week(&late)]), PartLimits::default()).await;
+    let rated: ArrayRef = Arc::new(StringArray::from(vec!["rated"]));
+    assert_eq!(groups, Some(hashes(&[rated]).unwrap().into_iter().collect()));
+    let [mut of_links, changed] = expected;
+    of_links.retain(|row| row.contains("rated"));
+    assert_eq!(made(&lake, BTreeSet::from([week(&late)]), PartLimits::default()).await, [of_links, changed]);
+}
+
+#[tokio::test]
+async fn a_request_that_had_a_row_between_its_first_and_its_last_week_is_made_again() {
+    let events = |request: &'static str| {
+        [
+            event(GENERATED, ASK, "request", "2025-06-03T10:00:00Z"),
+            event(GENERATED, ASK, request, "2025-06-10T10:00:00Z"),
+            event(UP, ASK, "request", "2025-06-17T10:00:00Z"),
+        ]
+    };
+    let first = events("request");
+    let (_directory, lake) = lake_of(&first).await;
+    let all = first.iter().map(week).collect();
+    let stored = lacking(&lake, &COPILOT_REQUEST, (&COPILOT_EVENT, all), PartLimits::default()).await;
+    store(&lake, &COPILOT_REQUEST, stored).await;
+    put(&lake, &COPILOT_EVENT, &events("another")).await;
+    // In the changed week, nothing but the stored row of another week tells that the request had a row there.
+    let expected = [
+        BTreeSet::from(["2025-06-01 request 1 up 2025-06-03T10:00:00Z".to_owned()]),
+        BTreeSet::from(["2025-06-08 another 1 - 2025-06-10T10:00:00Z".to_owned()]),
+    ];
+    assert_eq!(made(&lake, BTreeSet::from([week(&first[1])]), PartLimits::default()).await, expected);
 }
 
 #[tokio::test]
