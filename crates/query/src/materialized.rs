@@ -18,31 +18,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
+use crate::fresh_part::{FreshBatch, FreshPart};
+use crate::one_ahead::one_ahead;
 use crate::part_rows::PartRows;
 use crate::row_groups::RowGroups;
 use crate::session::Session;
 use crate::shipped;
 use crate::week_parts::{PartLimits, PartPlan, WeekPart, plan};
-
-/// What some of the stale weeks of a view lack.
-pub struct FreshPart {
-    /// The weeks; none in a view without weeks, which is made as a whole.
-    pub weeks: BTreeSet<Week>,
-    /// Whether no other part follows.
-    pub is_last: bool,
-    /// Their rows. An error ends them.
-    pub batches: BoxStream<'static, Result<FreshBatch, Error>>,
-}
-
-/// Some rows of a view.
-pub struct FreshBatch {
-    /// The week of the rows; `None` in a view without weeks.
-    pub week: Option<Week>,
-    /// Rows with exactly the table's schema; `extracted_at` is null.
-    pub rows: RecordBatch,
-    /// The keys of stored rows that the view no longer has; maybe none.
-    pub removed: RecordBatch,
-}
 
 /// What a materialized view lacks after the rows that it is made from have changed. `changed`: the weeks, by table, whose
 /// rows may be others than those that it was made from; under the view's own name the weeks of which stored rows may have
@@ -81,9 +63,14 @@ pub(crate) async fn parts_within(
         },
     };
     let count = parts.len();
+    let is_stored = !lake.files(view).await?.is_empty();
     let maker = Arc::new(PartMaker { lake: lake.clone(), groups, linked, label, older_rows, limits });
-    let parts = parts.into_iter().enumerate().map(move |(at, part)| Ok::<_, Error>(maker.part(part, at + 1 == count)));
-    Ok(stream::iter(parts).boxed())
+    let parts = parts.into_iter().enumerate().map(move |(at, part)| maker.part(part, at + 1 == count));
+    Ok(match is_stored {
+        // A row that moves from one part to another one must not be removed by the latter: it sees what the former has stored.
+        true => stream::iter(parts).map(Ok).boxed(),
+        false => one_ahead(parts),
+    })
 }
 
 /// Makes the parts of a view.

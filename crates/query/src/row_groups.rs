@@ -105,7 +105,7 @@ static VIEWS: &[RowGroups] = &[
                          UNION ALL \
                          SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start \
                          FROM msdyn_copilotinteraction) AS row_of \
-             WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
+             WHERE (msdyn_interactiontype IS DISTINCT FROM 100230309) \
                AND (msdyn_scenariorequestid <> '' OR older_rows > 0) \
              UNION ALL \
              SELECT group_hash(request_id), week_start FROM transcript_message WHERE request_id <> ''"

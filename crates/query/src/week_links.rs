@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::AsArray;
+use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Date32Type, UInt64Type};
 use copilot_lake_tables::Week;
 use datafusion::common::{HashMap, HashSet};

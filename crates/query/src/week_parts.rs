@@ -34,10 +34,10 @@ pub(crate) struct PartLimits {
 }
 
 impl Default for PartLimits {
-    /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB) and
-    /// what scans and windows hold (30 MiB), that stays below 256 MiB, unless joins need more.
+    /// With the program itself (100 MiB, of which 80 are its code), the rows of a part that wait to be written (30 MiB), and
+    /// what scans and windows of two parts hold (60 MiB), that stays below 256 MiB, unless joins need more.
     fn default() -> Self {
-        Self { memory: 48 << 20, unspillable: 512 << 20, rows: 1 << 17, linked_rows: 1 << 20, gathered_rows: 1_000_000 }
+        Self { memory: 24 << 20, unspillable: 512 << 20, rows: 1 << 17, linked_rows: 1 << 20, gathered_rows: 1_000_000 }
     }
 }
 

@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 use super::lake::{ASK, DOWN, Event, GENERATED, UP, event, rows};
 use crate::group_hash::hashes;
-use crate::materialized::{FreshBatch, parts_within};
+use crate::materialized::parts_within;
 use crate::row_groups::RowGroups;
 use crate::week_parts::{PartLimits, plan};
-use crate::{Error, view};
+use crate::{Error, FreshBatch, view};
 
 fn week(event: &Event) -> Week {
     event.created.map_or(Week::UNKNOWN, Week::of)
