@@ -16,6 +16,7 @@ pub(crate) mod orphan_files;
 mod prepare;
 mod repair;
 pub(crate) mod small_files;
+mod sorted_merge;
 pub(crate) mod survey;
 mod table_folder;
 mod unfinished_archives;

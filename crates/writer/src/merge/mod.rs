@@ -11,6 +11,7 @@ pub(crate) mod carry;
 pub(crate) mod changes;
 pub(crate) mod dedupe;
 pub(crate) mod delete_keys;
+pub(crate) mod gather;
 pub(crate) mod key_reader;
 pub(crate) mod key_scan;
 pub(crate) mod lookup;

@@ -1,14 +1,14 @@
 //! A sorted run: rows of one week in memory, sorted by reference.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, Capacities, MutableArrayData, RecordBatch, make_array};
-use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 
 use crate::keys::{self, KeyColumn, OwnedKey};
+use crate::merge::gather::{RowRange, gather};
 use crate::merge::version::Version;
 
 /// Rows are gathered for the encoder in batches of at most so many rows, and of about so many bytes: what is gathered
@@ -18,9 +18,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// With fewer adjacent rows of a batch, rows are gathered; with more, they are sliced without a copy.
 const SLICED_ROWS: usize = 512;
-
-/// With so many adjacent rows on average, ranges are copied; with fewer, row by row.
-const COPIED_ROWS: usize = 4;
 
 /// Rows of one week, sorted by time and key, one per key and time.
 pub(crate) struct SortedRun {
@@ -190,19 +187,8 @@ impl SortedRun {
             let rows = arrow::array::UInt32Array::from_iter_values(rows.iter().map(|row| row.row));
             return take_record_batch(batch, &rows);
         }
-        let ranges = ranges(rows);
-        if !rows.is_empty() && ranges.len() * COPIED_ROWS <= rows.len() {
-            return copy_ranges(&self.batches, &ranges, rows.len());
-        }
-        let rows: Vec<_> = rows.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
-        interleave_record_batch(&self.batches.iter().collect::<Vec<_>>(), &rows)
+        gather(&self.batches, &ranges(rows))
     }
-}
-
-/// Adjacent rows of a batch.
-struct RowRange {
-    batch: usize,
-    rows: Range<usize>,
 }
 
 /// Rows as ranges of adjacent ones, in their order.
@@ -215,68 +201,13 @@ fn ranges(rows: &[RowRef]) -> Vec<RowRange> {
     rows.chunk_by(is_next).map(range).collect()
 }
 
-/// These ranges as one batch. Rows come nearly in order, with a few that are out of place: what lies between those is
-/// copied at once.
-fn copy_ranges(batches: &[RecordBatch], ranges: &[RowRange], rows: usize) -> Result<RecordBatch, ArrowError> {
-    let mut used: Vec<usize> = ranges.iter().map(|range| range.batch).collect();
-    used.sort_unstable();
-    used.dedup();
-    let place = |batch| used.binary_search(&batch).unwrap_or_default();
-    let columns = (0..batches[0].num_columns()).map(|column| -> Result<ArrayRef, ArrowError> {
-        let arrays: Vec<&ArrayRef> = used.iter().map(|batch| batches[*batch].column(column)).collect();
-        let data: Vec<_> = arrays.iter().map(|array| array.to_data()).collect();
-        let capacity = match arrays[0].as_string_opt::<i32>() {
-            Some(_) => {
-                let bytes = ranges.iter().map(|RowRange { batch, rows }| {
-                    let offsets = arrays[place(*batch)].as_string::<i32>().value_offsets();
-                    (offsets[rows.end] - offsets[rows.start]) as usize
-                });
-                Capacities::Binary(rows, Some(bytes.sum()))
-            }
-            None => Capacities::Array(rows),
-        };
-        let mut copy = MutableArrayData::with_capacities(data.iter().collect(), false, capacity);
-        for RowRange { batch, rows } in ranges {
-            copy.try_extend(place(*batch), rows.start, rows.end)?;
-        }
-        Ok(make_array(copy.freeze()))
-    });
-    RecordBatch::try_new(batches[0].schema(), columns.collect::<Result<_, _>>()?)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, StringArray};
 
     use super::*;
-
-    #[test]
-    fn ranges_and_single_rows_give_the_same_batch() {
-        let batch = |from: i64| {
-            let text = (from..from + 40).map(|n| (n % 3 > 0).then(|| "é".repeat(n as usize % 7)));
-            let columns: Vec<(&str, ArrayRef)> = vec![
-                ("text", Arc::new(text.collect::<StringArray>())),
-                ("number", Arc::new((from..from + 40).collect::<Int64Array>())),
-                (
-                    "flag",
-                    Arc::new((from..from + 40).map(|n| (n % 5 > 0).then_some(n % 2 == 0)).collect::<BooleanArray>()),
-                ),
-            ];
-            RecordBatch::try_from_iter(columns).unwrap()
-        };
-        let batches = [batch(0), batch(100), batch(200)];
-        let rows: Vec<RowRef> = [(2, 5..30), (0, 7..8), (2, 30..31), (0, 0..40), (2, 39..40)]
-            .into_iter()
-            .flat_map(|(batch, rows)| rows.map(move |row| RowRef { time: 0, batch, row }))
-            .collect();
-        let ranges = ranges(&rows);
-        assert_eq!(ranges.len(), 5);
-        let single: Vec<_> = rows.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
-        let expected = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &single).unwrap();
-        assert_eq!(copy_ranges(&batches, &ranges, rows.len()).unwrap(), expected);
-    }
 
     #[test]
     fn long_texts_are_gathered_in_small_batches() {
