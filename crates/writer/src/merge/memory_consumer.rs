@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::error::ArrowError;
 use copilot_lake_tables::{Table, Week};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
@@ -19,6 +21,12 @@ use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 
 /// Rows of a row group to which more rows may come.
 const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
+
+/// Batches of fewer rows are put together once there are so many of them, unless they are long: the arrays of a few rows take
+/// several times the memory of their values.
+const SMALL_BATCH_ROWS: usize = 256;
+const SMALL_BATCHES: usize = 16;
+const SMALL_BATCH_BYTES: usize = 4 << 20;
 
 /// All sets of changes that hold rows of a lake in memory.
 #[derive(Default)]
@@ -158,6 +166,27 @@ impl WeekBuffer {
     pub(crate) fn new(consumer: &MemoryConsumer) -> Self {
         let (batches, staged, reservation) = (vec![], vec![], consumer.reserve());
         Self { row_count: 0, batches, reservation, has_new_rows: true, file: None, staged }
+    }
+
+    /// Adds rows.
+    pub(crate) fn add(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
+        self.row_count += batch.num_rows() as u64;
+        let mut bytes = self.reservation.bytes() + batch.get_array_memory_size();
+        self.batches.push(batch);
+        self.has_new_rows = true;
+        let small = self.batches.iter().rev().take_while(|batch| batch.num_rows() < SMALL_BATCH_ROWS).count();
+        if small >= SMALL_BATCHES {
+            let first = self.batches.len() - small;
+            let apart = self.batches[first..].iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+            if apart <= SMALL_BATCH_BYTES {
+                let together = concat_batches(&self.batches[first].schema(), &self.batches[first..])?;
+                bytes = bytes.saturating_sub(apart) + together.get_array_memory_size();
+                self.batches.truncate(first);
+                self.batches.push(together);
+            }
+        }
+        self.reservation.resize(bytes);
+        Ok(())
     }
 
     /// Bytes of rows that can be encoded.

@@ -51,10 +51,7 @@ impl RowBuffer {
             let mut weeks = self.consumer.weeks.lock().await;
             weeks.check(table.name)?;
             let rows = weeks.weeks.entry(week).or_insert_with(|| WeekBuffer::new(&self.consumer));
-            rows.reservation.resize(rows.reservation.bytes() + batch.get_array_memory_size());
-            rows.row_count += batch.num_rows() as u64;
-            rows.batches.push(batch);
-            rows.has_new_rows = true;
+            rows.add(batch).map_err(Error::rows(table.name))?;
         }
         while self.consumer.lake.memory.is_exceeded() {
             if !self.consumers.spill_largest().await {
@@ -153,6 +150,27 @@ mod tests {
 
     use super::*;
     use crate::tests::{events, lake, week};
+
+    #[tokio::test]
+    async fn many_batches_of_a_few_rows_take_little_memory() {
+        let (_folder, lake) = lake().await;
+        let (storage, consumers) = (Arc::clone(&lake.inner.storage), Arc::clone(&lake.inner.consumers));
+        let buffer = RowBuffer::new(storage, consumers, lake.inner.log(&COPILOT_EVENT));
+        let ids: Vec<String> = (0..1_000).map(|number| format!("{number:04}")).collect();
+        let row = |at: usize| (ids[at].as_str(), at as i64, 1, "text");
+        for at in 0..ids.len() {
+            buffer.push(Some(week()), events(&[row(at)])).await.unwrap();
+        }
+        let together = events(&(0..ids.len()).map(row).collect::<Vec<_>>()).get_array_memory_size();
+        {
+            let weeks = buffer.consumer.weeks.lock().await;
+            let rows = &weeks.weeks[&Some(week())];
+            let bytes = rows.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+            assert_eq!(rows.reservation.bytes(), bytes);
+            assert!(bytes < 2 * together, "{bytes} bytes for {together}");
+        }
+        assert_eq!(buffer.finish().await.unwrap().iter().map(PendingRows::rows).sum::<u64>(), 1_000);
+    }
 
     #[tokio::test]
     async fn rows_that_were_pushed_and_are_not_written_are_missed() {
