@@ -10,7 +10,8 @@ use crate::error::Error;
 
 /// What some of the stale weeks of a view lack.
 pub struct FreshPart {
-    /// The weeks; none in a view without weeks, which is made as a whole.
+    /// The weeks of which nothing else is lacking; none in a view without weeks, which is made as a whole. There may be rows of
+    /// weeks of later parts, too.
     pub weeks: BTreeSet<Week>,
     /// Whether no other part follows.
     pub is_last: bool,

@@ -20,7 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use crate::error::Error;
 use crate::fresh_part::{FreshBatch, FreshPart};
 use crate::one_ahead::one_ahead;
-use crate::part_rows::PartRows;
+use crate::part_rows::{PartRows, TakenRows};
 use crate::row_groups::RowGroups;
 use crate::session::Session;
 use crate::shipped;
@@ -30,8 +30,8 @@ use crate::week_parts::{PartLimits, PartPlan, WeekPart, plan};
 /// rows may be others than those that it was made from; under the view's own name the weeks of which stored rows may have
 /// been lost.
 ///
-/// The parts are made one after the other. Weeks in which no row has changed that the view is made from come first: once
-/// one of the others is made, nothing else lacks what changed there.
+/// The parts are made one after the other, or two at a time where none depends on what is stored. Weeks in which no row has
+/// changed that the view is made from come first: once one of the others is made, nothing else lacks what changed there.
 ///
 /// # Errors
 /// Reading the lake.
@@ -56,20 +56,26 @@ pub(crate) async fn parts_within(
     let PartPlan { parts, linked, label, older_rows } = match view.is_partitioned() {
         true => plan(lake, groups, changed, limits).await?,
         false => PartPlan {
-            parts: vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new(), shares: 1, is_of_links: false }],
+            parts: vec![WeekPart {
+                weeks: BTreeSet::new(),
+                sources: BTreeSet::new(),
+                shares: 1,
+                taken: TakenRows::WeeksAndLinks,
+            }],
             linked: None,
             label: None,
             older_rows: 0,
         },
     };
     let count = parts.len();
-    let is_stored = !lake.files(view).await?.is_empty();
+    let stored: BTreeSet<Week> = lake.weeks(view).await?.into_iter().collect();
+    // Other rows than those that are stored in its weeks have nothing to do with what the part before commits.
+    let are_independent = parts.iter().skip(1).all(|part| part.weeks.is_disjoint(&stored));
     let maker = Arc::new(PartMaker { lake: lake.clone(), groups, linked, label, older_rows, limits });
     let parts = parts.into_iter().enumerate().map(move |(at, part)| maker.part(part, at + 1 == count));
-    Ok(match is_stored {
-        // A row that moves from one part to another one must not be removed by the latter: it sees what the former has stored.
-        true => stream::iter(parts).map(Ok).boxed(),
-        false => one_ahead(parts),
+    Ok(match are_independent {
+        true => one_ahead(parts),
+        false => stream::iter(parts).map(Ok).boxed(),
     })
 }
 
@@ -77,7 +83,7 @@ pub(crate) async fn parts_within(
 struct PartMaker {
     lake: Lake,
     groups: &'static RowGroups,
-    /// The hashes of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    /// The hashes of linked groups; `None`: a part takes all rows of the weeks that it reads.
     linked: Option<Arc<HashSet<u64>>>,
     label: Option<String>,
     /// What [`RowGroups::older_rows`] counts.
@@ -87,23 +93,22 @@ struct PartMaker {
 
 impl PartMaker {
     /// A part, whose shares are made one after the other while its rows are read.
-    fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares, is_of_links }: WeekPart, is_last: bool) -> FreshPart {
+    fn part(self: &Arc<Self>, WeekPart { weeks, sources, shares, taken }: WeekPart, is_last: bool) -> FreshPart {
         let (maker, own, sources) = (Arc::clone(self), Arc::new(weeks.clone()), Arc::new(sources));
-        // The weeks whose rows are all taken.
-        let whole = if is_of_links { Arc::default() } else { Arc::clone(&own) };
         let batches = stream::iter(0..shares).then(move |share| {
             let (maker, own, sources) = (Arc::clone(&maker), Arc::clone(&own), Arc::clone(&sources));
-            let whole = Arc::clone(&whole);
             async move {
                 let groups = maker.linked.clone().unwrap_or_default();
-                let weeks = maker.linked.is_some().then_some(whole);
-                maker.share(&own, &sources, PartRows { weeks, groups, share, shares }).await
+                let weeks = maker.linked.is_some().then(|| Arc::clone(&own));
+                // All rows of linked groups are made at once: one may move from one of their weeks to another.
+                let made = if taken == TakenRows::Links { &sources } else { &own };
+                maker.share(made, &sources, PartRows { taken, weeks, groups, share, shares }).await
             }
         });
         FreshPart { weeks, is_last, batches: batches.try_flatten().boxed() }
     }
 
-    /// Makes these rows of the weeks of a part, from the files of the weeks that it reads.
+    /// Makes what these rows give in some weeks, from the files of the weeks that the part reads.
     async fn share(
         &self,
         weeks: &BTreeSet<Week>,

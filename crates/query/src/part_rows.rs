@@ -10,13 +10,25 @@ use copilot_lake_tables::Week;
 use datafusion::common::{HashSet, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+/// Which rows a part takes. Groups that have rows in several weeks are linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TakenRows {
+    /// Those of its weeks, and those that linked groups have elsewhere.
+    WeeksAndLinks,
+    /// Those of linked groups.
+    Links,
+    /// Those of its weeks, but not those of linked groups.
+    WeeksWithoutLinks,
+}
+
 /// Rows by their group and their week: those of one share of the groups, so that what joins and aggregates hold fits in
 /// memory however many rows a week has.
 #[derive(Debug, Clone)]
 pub(crate) struct PartRows {
-    /// The weeks whose rows are taken; `None`: all.
+    pub(crate) taken: TakenRows,
+    /// The weeks of the part; `None`: all.
     pub(crate) weeks: Option<Arc<BTreeSet<Week>>>,
-    /// The hashes of groups whose rows are taken from other weeks, too.
+    /// The hashes of linked groups.
     pub(crate) groups: Arc<HashSet<u64>>,
     /// Which share of the groups it is, counted from 0.
     pub(crate) share: u64,
@@ -36,7 +48,8 @@ impl PartRows {
 
     /// Whether the files of these weeks have other rows, too.
     pub(crate) fn leaves_out_some_of(&self, sources: &BTreeSet<Week>) -> bool {
-        self.shares > 1 || self.weeks.as_ref().is_some_and(|weeks| !sources.is_subset(weeks))
+        let is_whole = |weeks: &Arc<BTreeSet<Week>>| self.taken == TakenRows::WeeksAndLinks && sources.is_subset(weeks);
+        self.shares > 1 || self.weeks.as_ref().is_some_and(|weeks| !is_whole(weeks))
     }
 
     fn has(&self, group: u64, week_start: Option<i32>) -> bool {
@@ -44,7 +57,12 @@ impl PartRows {
             (Some(weeks), Some(day)) => weeks.contains(&Week::of_day(day)),
             _ => true,
         };
-        (is_of_weeks || self.groups.contains(&group)) && group % self.shares == self.share
+        let is_taken = match self.taken {
+            TakenRows::WeeksAndLinks => is_of_weeks || self.groups.contains(&group),
+            TakenRows::Links => self.groups.contains(&group),
+            TakenRows::WeeksWithoutLinks => is_of_weeks && !self.groups.contains(&group),
+        };
+        is_taken && group % self.shares == self.share
     }
 }
 
@@ -106,11 +124,17 @@ mod tests {
         let (own, other) = (Some(week.start_days()), Some(week.next().start_days()));
         let weeks = Some(Arc::new(BTreeSet::from([week])));
         let (any, linked) = (7, 8);
-        let rows = PartRows { weeks, groups: Arc::new(HashSet::from([linked])), share: 0, shares: 1 };
+        let taken = TakenRows::WeeksAndLinks;
+        let rows = PartRows { taken, weeks, groups: Arc::new(HashSet::from([linked])), share: 0, shares: 1 };
         assert!(rows.has(any, own) && rows.has(any, None) && rows.has(linked, other));
         assert!(!rows.has(any, other));
         assert!(!rows.leaves_out_some_of(&BTreeSet::from([week])));
         assert!(rows.leaves_out_some_of(&BTreeSet::from([week, week.next()])));
+        let of_links = PartRows { taken: TakenRows::Links, ..rows.clone() };
+        assert!(of_links.has(linked, own) && of_links.has(linked, other) && !of_links.has(any, own));
+        let without = PartRows { taken: TakenRows::WeeksWithoutLinks, ..rows.clone() };
+        assert!(without.has(any, own) && !without.has(any, other) && !without.has(linked, own));
+        assert!([of_links, without].iter().all(|rows| rows.leaves_out_some_of(&BTreeSet::from([week]))));
         let of_shares = |group: u64| {
             let of_share = |share: &u64| PartRows { share: *share, shares: 3, ..rows.clone() }.has(group, own);
             (0..3).filter(of_share).collect::<Vec<_>>()

@@ -225,20 +225,23 @@ impl RowGroups {
         )
     }
 
-    /// The hashes of the groups that have rows in these weeks, some more than once, or else of those that have rows in
-    /// several weeks. A stored row may have been made from rows of any week from its first to its last one.
-    pub(crate) fn groups_sql(&self, weeks: Option<&BTreeSet<Week>>) -> String {
+    /// The hashes of the groups that may have had rows in these weeks: those that have rows there, some more than once, or,
+    /// unless they are few, of these only those that have rows in several weeks. A stored row may have been made from rows of
+    /// any week from its first to its last one.
+    pub(crate) fn groups_sql(&self, weeks: &BTreeSet<Week>, are_few: bool) -> String {
         let all = self.group_weeks_sql();
-        match weeks {
-            Some(weeks) => {
-                let overlaps = ranges(weeks)
-                    .into_iter()
-                    .map(|(from, to)| format!("(first_week <= DATE '{to}' AND last_week >= DATE '{from}')"));
-                let overlaps = overlaps.collect::<Vec<_>>().join(" OR ");
-                format!("SELECT group_hash FROM ({all}) AS row_of WHERE {overlaps}")
-            }
-            None => format!(
-                "SELECT group_hash FROM ({all}) AS row_of GROUP BY group_hash HAVING min(first_week) <> max(last_week)"
+        let overlaps = |first: &str, last: &str| {
+            let overlaps = ranges(weeks)
+                .into_iter()
+                .map(|(from, to)| format!("({first} <= DATE '{to}' AND {last} >= DATE '{from}')"));
+            overlaps.collect::<Vec<_>>().join(" OR ")
+        };
+        match are_few {
+            true => format!("SELECT group_hash FROM ({all}) AS row_of WHERE {}", overlaps("first_week", "last_week")),
+            false => format!(
+                "SELECT group_hash FROM ({all}) AS row_of GROUP BY group_hash \
+                 HAVING min(first_week) <> max(last_week) AND ({})",
+                overlaps("min(first_week)", "max(last_week)")
             ),
         }
     }

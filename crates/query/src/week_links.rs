@@ -77,16 +77,17 @@ impl Links {
     }
 
     /// Adds the groups that have rows in these weeks. Also those of which only stored rows know that they had rows there.
-    /// `few`: the same weeks, if there is memory for all of their groups. Only keys and weeks are read, those of all rows.
+    /// `are_few`: there is memory for all of their groups; else those of several weeks are found in a pass of its own, and only
+    /// they take memory. Only keys and weeks are read, those of all rows.
     pub(crate) async fn add_groups(
         &mut self,
         groups: &RowGroups,
         session: &Session,
-        few: Option<&BTreeSet<Week>>,
         weeks: &BTreeSet<Week>,
+        are_few: bool,
     ) -> Result<(), Error> {
         let mut found = HashMap::<u64, GroupWeeks>::new();
-        let mut chosen = session.rows(&groups.groups_sql(few)).await?;
+        let mut chosen = session.rows(&groups.groups_sql(weeks, are_few)).await?;
         while let Some(batch) = chosen.batches.try_next().await? {
             let hashes = batch.column(0).as_primitive::<UInt64Type>().values();
             found.extend(hashes.iter().map(|hash| (*hash, GroupWeeks::default())));
@@ -108,12 +109,7 @@ impl Links {
         }
         for (hash, group) in found {
             let rows = u64::from(group.rows);
-            let of_group = group.weeks();
-            // What it had in between, nothing but its first and last week may tell.
-            let (Some(first), Some(last)) = (of_group.first(), of_group.last()) else { continue };
-            if weeks.range(first..=last).next().is_some() {
-                self.add(hash, &of_group, rows);
-            }
+            self.add(hash, &group.weeks(), rows);
         }
         Ok(())
     }

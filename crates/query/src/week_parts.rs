@@ -13,6 +13,7 @@ use datafusion::common::HashSet;
 
 use crate::engine::QueryMemory;
 use crate::error::Error;
+use crate::part_rows::TakenRows;
 use crate::row_groups::{CodeLabel, CrossWeekJoin, RowGroups, UnkeyedMatches};
 use crate::session::Session;
 use crate::week_links::{GROUP_MEMORY, Links};
@@ -22,7 +23,7 @@ use crate::week_links::{GROUP_MEMORY, Links};
 pub(crate) struct PartLimits {
     /// Memory for sorts and aggregates before they spill to temporary files.
     pub(crate) memory: usize,
-    /// Memory for what cannot spill, such as joins: they hold what the data needs, up to this.
+    /// Memory for what cannot spill, such as joins: they hold what the data needs, up to this in each of two parts at a time.
     pub(crate) unspillable: usize,
     /// Rows that are in memory together: of more, a part takes one share of the groups after the other. Aggregates spill,
     /// but build sides of joins and windows do not.
@@ -56,15 +57,16 @@ pub(crate) struct WeekPart {
     pub(crate) sources: BTreeSet<Week>,
     /// In how many shares of the groups it is made.
     pub(crate) shares: u64,
-    /// Whether it makes nothing but the rows of linked groups: the others of these weeks are as they were.
-    pub(crate) is_of_links: bool,
+    /// Which rows it takes. One of linked groups makes all rows of these, and its weeks are those of which nothing else is
+    /// stale.
+    pub(crate) taken: TakenRows,
 }
 
 /// How the stale weeks of a view are made.
 #[derive(Debug)]
 pub(crate) struct PartPlan {
     pub(crate) parts: Vec<WeekPart>,
-    /// The hashes of the groups whose rows a part takes from other weeks than its own; `None`: it takes all rows there.
+    /// The hashes of linked groups; `None`: they are too many, and a part takes all rows of the weeks that it reads.
     pub(crate) linked: Option<Arc<HashSet<u64>>>,
     /// SQL of the label, where the view has one.
     pub(crate) label: Option<String>,
@@ -116,28 +118,29 @@ pub(crate) async fn plan(
         stale.extend(weeks(&session, &sql).await?);
     }
     let mut links = Links::new(limits.linked_rows);
+    // The groups of few weeks are held in memory.
+    let are_few = |weeks: &BTreeSet<Week>| {
+        let of_weeks = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
+        of_weeks.saturating_mul(GROUP_MEMORY) <= limits.memory as u64 / 2
+    };
     let mut of_links = None;
     if stale.is_superset(&all) {
         // A first run of few rows is made at once, whichever weeks are linked.
         if rows.values().sum::<u64>() > limits.rows {
-            links.add_groups(groups, &session, None, &stale).await?;
+            links.add_groups(groups, &session, &stale, false).await?;
         }
     } else if !stale.is_empty() {
-        // The groups of few weeks are held in memory; of many, all groups of several weeks are found in a pass of its own.
-        let are_few = |weeks: &BTreeSet<Week>| {
-            let of_weeks = weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
-            of_weeks.saturating_mul(GROUP_MEMORY) <= limits.memory as u64 / 2
-        };
-        links.add_groups(groups, &session, are_few(&stale).then_some(&stale), &stale).await?;
+        links.add_groups(groups, &session, &stale, are_few(&stale)).await?;
         let sources: BTreeSet<Week> = links.weeks.keys().copied().collect();
         let more: BTreeSet<Week> = sources.difference(&stale).copied().collect();
         if links.groups.is_some() {
-            // Elsewhere, groups that have no rows in these weeks are as they were.
+            // Elsewhere, groups that have no rows in the stale weeks are as they were.
             let shares = links.all_rows.div_ceil(limits.rows).max(1);
-            of_links = (!more.is_empty()).then_some(WeekPart { weeks: more, sources, shares, is_of_links: true });
+            let taken = TakenRows::Links;
+            of_links = (!more.is_empty()).then_some(WeekPart { weeks: more, sources, shares, taken });
         } else if !more.is_empty() {
             // What is made there takes the rows of its other groups, too.
-            links.add_groups(groups, &session, are_few(&more).then_some(&more), &more).await?;
+            links.add_groups(groups, &session, &more, are_few(&more)).await?;
             stale.extend(more);
         }
     }
@@ -145,8 +148,14 @@ pub(crate) async fn plan(
     let of_sources = changed.iter().filter(|(table, _)| **table != view.name);
     let of_sources: BTreeSet<Week> = of_sources.flat_map(|(_, weeks)| weeks).copied().collect();
     let (last, first): (Vec<_>, Vec<_>) = stale.into_iter().rev().partition(|week| of_sources.contains(week));
-    let mut parts = Vec::from_iter(of_links);
-    parts.extend(divide(first.into_iter().chain(last), &links, &rows, limits));
+    let weeks = first.into_iter().chain(last);
+    let parts = match of_links {
+        None => divide(weeks, &links, &rows, limits, TakenRows::WeeksAndLinks),
+        Some(of_links) => {
+            let parts = divide(weeks, &Links::new(0), &rows, limits, TakenRows::WeeksWithoutLinks);
+            std::iter::once(of_links).chain(parts).collect()
+        }
+    };
     Ok(PartPlan { parts, linked: links.groups.map(Arc::new), label, older_rows })
 }
 
@@ -156,6 +165,7 @@ fn divide(
     links: &Links,
     rows: &BTreeMap<Week, u64>,
     limits: PartLimits,
+    taken: TakenRows,
 ) -> Vec<WeekPart> {
     let sum = |rows: &BTreeMap<Week, u64>, weeks: &BTreeSet<Week>| -> u64 {
         weeks.iter().filter_map(|week| rows.get(week)).sum()
@@ -163,7 +173,7 @@ fn divide(
     let mut parts: Vec<WeekPart> = Vec::new();
     for week in weeks {
         let own: BTreeSet<Week> = links.weeks.get(&week).into_iter().flatten().copied().chain([week]).collect();
-        let mut part = WeekPart { weeks: BTreeSet::from([week]), sources: own, shares: 1, is_of_links: false };
+        let mut part = WeekPart { weeks: BTreeSet::from([week]), sources: own, shares: 1, taken };
         if let Some(before) = parts.last() {
             let together: BTreeSet<Week> = before.weeks.union(&part.weeks).copied().collect();
             let sources: BTreeSet<Week> = before.sources.union(&part.sources).copied().collect();
@@ -174,14 +184,14 @@ fn divide(
             };
             if are_few {
                 parts.pop();
-                part = WeekPart { weeks: together, sources, shares: 1, is_of_links: false };
+                part = WeekPart { weeks: together, sources, shares: 1, taken };
             }
         }
-        let taken = match &links.groups {
+        let row_count = match &links.groups {
             Some(_) => sum(rows, &part.weeks) + sum(&links.rows, &part.weeks),
             None => sum(rows, &part.sources),
         };
-        part.shares = taken.div_ceil(limits.rows).max(1);
+        part.shares = row_count.div_ceil(limits.rows).max(1);
         parts.push(part);
     }
     parts
@@ -237,7 +247,7 @@ mod tests {
     }
 
     fn part(of: &[i32], sources: &[i32], shares: u64) -> WeekPart {
-        WeekPart { weeks: weeks(of), sources: weeks(sources), shares, is_of_links: false }
+        WeekPart { weeks: weeks(of), sources: weeks(sources), shares, taken: TakenRows::WeeksAndLinks }
     }
 
     fn limits(rows: u64, gathered_rows: u64) -> PartLimits {
@@ -250,7 +260,7 @@ mod tests {
         let mut links = Links::new(4);
         links.add(1, &weeks(&[0, 3]), 2);
         let of = |links: &Links, numbers: &[i32], limits| {
-            divide(numbers.iter().map(|number| week(*number)), links, &rows, limits)
+            divide(numbers.iter().map(|number| week(*number)), links, &rows, limits, TakenRows::WeeksAndLinks)
         };
         assert_eq!(of(&links, &[5, 4, 3], limits(40, 40)), [part(&[5, 4, 3], &[5, 4, 3, 0], 1)]);
         assert_eq!(of(&links, &[5, 4, 3], limits(30, 40)), [part(&[5, 4], &[5, 4], 1), part(&[3], &[3, 0], 1)]);

@@ -19,7 +19,7 @@ pub type ViewParts = BoxStream<'static, Result<ViewPart, ViewError>>;
 /// What some of the stale weeks of a view lack. Weeks in which no row has changed that it is made from come before
 /// the others: who stops in between makes them once more.
 pub struct ViewPart {
-    /// The weeks; none in a view without weeks.
+    /// The weeks of which nothing else is lacking; none in a view without weeks. There may be rows of weeks of later parts, too.
     pub weeks: BTreeSet<Week>,
     /// Whether no other part follows.
     pub is_last: bool,

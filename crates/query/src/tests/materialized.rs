@@ -72,13 +72,15 @@ async fn lacking(
     (table, changed): (&'static Table, BTreeSet<Week>),
     limits: PartLimits,
 ) -> Vec<Vec<FreshBatch>> {
-    let changed = BTreeMap::from([(table.name, changed)]);
-    let mut parts = parts_within(lake, view, &changed, limits).await.unwrap();
+    let changed_weeks = BTreeMap::from([(table.name, changed.clone())]);
+    let mut parts = parts_within(lake, view, &changed_weeks, limits).await.unwrap();
     let (mut found, mut made) = (Vec::new(), BTreeSet::new());
     while let Some(part) = parts.try_next().await.unwrap() {
         let batches: Vec<FreshBatch> = part.batches.try_collect().await.unwrap();
         for batch in &batches {
-            assert!(batch.week.is_none_or(|week| part.weeks.contains(&week)), "{:?}", batch.week);
+            // Linked groups are made as a whole, whichever of their weeks have changed.
+            let is_stale = |week| part.weeks.contains(&week) || changed.contains(&week);
+            assert!(batch.week.is_none_or(is_stale), "{:?}", batch.week);
             for key in keys(view, &batch.rows) {
                 assert!(made.insert(key.clone()), "{key} is made twice");
             }
@@ -252,6 +254,24 @@ async fn a_request_that_had_a_row_between_its_first_and_its_last_week_is_made_ag
         BTreeSet::from(["2025-06-08 another 1 - 2025-06-10T10:00:00Z".to_owned()]),
     ];
     assert_eq!(made(&lake, BTreeSet::from([week(&first[1])]), PartLimits::default()).await, expected);
+}
+
+#[tokio::test]
+async fn a_request_whose_response_comes_later_moves_to_the_week_of_the_response_at_once() {
+    let rating = event(UP, ASK, "late", "2025-06-10T10:00:00Z");
+    let (_directory, lake) = lake_of(slice::from_ref(&rating)).await;
+    let of_rating = (&COPILOT_EVENT, BTreeSet::from([week(&rating)]));
+    let stored = lacking(&lake, &COPILOT_REQUEST, of_rating, PartLimits::default()).await;
+    store(&lake, &COPILOT_REQUEST, stored).await;
+    let response = event(GENERATED, ASK, "late", "2025-06-03T10:00:00Z");
+    let changed = BTreeSet::from([week(&response)]);
+    put(&lake, &COPILOT_EVENT, &[rating, response]).await;
+    for rows in [1, 1 << 17] {
+        let limits = PartLimits { rows, ..PartLimits::default() };
+        // Nothing is removed: the row with the same key takes the place of the stored one.
+        let expected = BTreeSet::from(["2025-06-01 late 1 up 2025-06-03T10:00:00Z".to_owned()]);
+        assert_eq!(made(&lake, changed.clone(), limits).await, [expected, BTreeSet::new()]);
+    }
 }
 
 #[tokio::test]

@@ -190,6 +190,9 @@ impl SortedMerge {
 
 impl HeldRows {
     fn add(&mut self, batch: usize, rows: Range<usize>) {
+        if rows.is_empty() {
+            return;
+        }
         self.rows += rows.len();
         match self.ranges.last_mut() {
             Some(last) if last.batch == batch && last.rows.end == rows.start => last.rows.end = rows.end,
@@ -238,7 +241,81 @@ fn first_other(rows: Range<usize>, is_next: impl Fn(usize) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow::array::AsArray as _;
+    use copilot_lake_tables::COPILOT_EVENT;
+    use futures::{StreamExt as _, stream};
+    use object_store::path::Path;
+
     use super::*;
+    use crate::delta::data_file::FileBounds;
+    use crate::tests::events;
+
+    /// A file with rows at these seconds, whose ids are the seconds, in batches of that many rows.
+    fn file(seconds: &[i64], batch_rows: usize) -> (Arc<DataFile>, BoxStream<'static, Result<RecordBatch, Error>>) {
+        let path = Path::from("file");
+        let bounds = FileBounds::default();
+        let file = DataFile { path, size: 0, rows: None, week: None, stats: None, bounds, modified: 0 };
+        let batches: Vec<_> = seconds
+            .chunks(batch_rows)
+            .map(|seconds| {
+                let ids: Vec<String> = seconds.iter().map(|second| format!("{second:06}")).collect();
+                Ok(events(&seconds.iter().zip(&ids).map(|(at, id)| (id.as_str(), *at, 1, "text")).collect::<Vec<_>>()))
+            })
+            .collect();
+        (Arc::new(file), stream::iter(batches).boxed())
+    }
+
+    /// The ids of all rows that a merge of these files gives, and how many it dropped; `None`: one is not in order.
+    async fn merged(
+        files: Vec<(Arc<DataFile>, BoxStream<'static, Result<RecordBatch, Error>>)>,
+    ) -> Option<(Vec<String>, u64)> {
+        let mut merge = SortedMerge::new(&COPILOT_EVENT, files.iter().map(|_| i64::MIN).collect());
+        let (mut files, mut ids) = (files.into_iter(), Vec::new());
+        loop {
+            while merge.needs_next() {
+                merge.skip_waiting();
+                let (file, batches) = files.next().unwrap();
+                if merge.add(file, batches).await.unwrap().is_some() {
+                    return None;
+                }
+            }
+            let next = merge.hold_next().await.unwrap();
+            if matches!(next, Next::Unsorted(_)) {
+                return None;
+            }
+            let is_end = matches!(next, Next::End);
+            if is_end || merge.is_full() {
+                let rows = merge.take().unwrap();
+                let of_rows = rows.column_by_name("msdyn_copiloteventid").unwrap().as_string::<i32>();
+                ids.extend(of_rows.iter().flatten().map(str::to_owned));
+            }
+            if is_end {
+                return Some((ids, merge.dropped));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_of_many_batches_come_in_order_and_once() {
+        let every = |step: usize, from: i64| (from..30_000).step_by(step).collect::<Vec<_>>();
+        // Rows between each other's, rows that two have, and a file that goes on where the others end.
+        let seconds = [every(3, 0), every(4, 1), every(6, 0), (29_000..45_000).collect()];
+        let files = seconds.iter().zip([1_000, 1_024, 300, 5_000]).map(|(of, rows)| file(of, rows));
+        let (ids, dropped) = merged(files.collect()).await.unwrap();
+        let expected: BTreeSet<String> = seconds.iter().flatten().map(|second| format!("{second:06}")).collect();
+        assert_eq!(ids.len(), expected.len());
+        assert!(ids.iter().eq(&expected));
+        assert_eq!(dropped as usize, seconds.iter().map(Vec::len).sum::<usize>() - expected.len());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_in_order_is_found_in_any_batch() {
+        for (seconds, is_in_order) in [([1, 2, 3, 4], true), ([2, 1, 3, 4], false), ([1, 3, 2, 4], false)] {
+            assert_eq!(merged(vec![file(&[0, 9], 2), file(&seconds, 2)]).await.is_some(), is_in_order, "{seconds:?}");
+        }
+    }
 
     #[test]
     fn the_first_row_that_does_not_come_next_is_found_in_any_range() {

@@ -22,8 +22,8 @@ use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 /// Rows of a row group to which more rows may come.
 const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 
-/// Batches of fewer rows are put together once there are so many of them, unless they are long: the arrays of a few rows take
-/// several times the memory of their values.
+/// Batches of fewer rows, of so many bytes in all, are put together once there are so many of them: the arrays of a few rows
+/// take several times the memory of their values.
 const SMALL_BATCH_ROWS: usize = 256;
 const SMALL_BATCHES: usize = 16;
 const SMALL_BATCH_BYTES: usize = 4 << 20;
@@ -174,16 +174,20 @@ impl WeekBuffer {
         let mut bytes = self.reservation.bytes() + batch.get_array_memory_size();
         self.batches.push(batch);
         self.has_new_rows = true;
-        let small = self.batches.iter().rev().take_while(|batch| batch.num_rows() < SMALL_BATCH_ROWS).count();
+        let mut apart = 0;
+        let is_small = |batch: &&RecordBatch| {
+            let with = apart + batch.get_array_memory_size();
+            let is_small = batch.num_rows() < SMALL_BATCH_ROWS && with <= SMALL_BATCH_BYTES;
+            apart = if is_small { with } else { apart };
+            is_small
+        };
+        let small = self.batches.iter().rev().take_while(is_small).count();
         if small >= SMALL_BATCHES {
             let first = self.batches.len() - small;
-            let apart = self.batches[first..].iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-            if apart <= SMALL_BATCH_BYTES {
-                let together = concat_batches(&self.batches[first].schema(), &self.batches[first..])?;
-                bytes = bytes.saturating_sub(apart) + together.get_array_memory_size();
-                self.batches.truncate(first);
-                self.batches.push(together);
-            }
+            let together = concat_batches(&self.batches[first].schema(), &self.batches[first..])?;
+            bytes = bytes.saturating_sub(apart) + together.get_array_memory_size();
+            self.batches.truncate(first);
+            self.batches.push(together);
         }
         self.reservation.resize(bytes);
         Ok(())
