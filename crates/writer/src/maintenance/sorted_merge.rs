@@ -252,8 +252,10 @@ mod tests {
     use crate::delta::data_file::FileBounds;
     use crate::tests::events;
 
+    type OpenFile = (Arc<DataFile>, BoxStream<'static, Result<RecordBatch, Error>>);
+
     /// A file with rows at these seconds, whose ids are the seconds, in batches of that many rows.
-    fn file(seconds: &[i64], batch_rows: usize) -> (Arc<DataFile>, BoxStream<'static, Result<RecordBatch, Error>>) {
+    fn file(seconds: &[i64], batch_rows: usize) -> OpenFile {
         let path = Path::from("file");
         let bounds = FileBounds::default();
         let file = DataFile { path, size: 0, rows: None, week: None, stats: None, bounds, modified: 0 };
@@ -268,9 +270,7 @@ mod tests {
     }
 
     /// The ids of all rows that a merge of these files gives, and how many it dropped; `None`: one is not in order.
-    async fn merged(
-        files: Vec<(Arc<DataFile>, BoxStream<'static, Result<RecordBatch, Error>>)>,
-    ) -> Option<(Vec<String>, u64)> {
+    async fn merged(files: Vec<OpenFile>) -> Option<(Vec<String>, u64)> {
         let mut merge = SortedMerge::new(&COPILOT_EVENT, files.iter().map(|_| i64::MIN).collect());
         let (mut files, mut ids) = (files.into_iter(), Vec::new());
         loop {
