@@ -27,14 +27,14 @@ pub(crate) fn one_ahead(
 
 fn spawned(FreshPart { weeks, is_last, batches }: FreshPart) -> FreshPart {
     let (of_part, taken) = mpsc::channel(0);
-    // Whoever drops the rows ends the task.
+    // The task ends with the rows that are dropped.
     let task = SpawnedTask::spawn(compute(batches, of_part));
     FreshPart { weeks, is_last, batches: until_end(taken, task) }
 }
 
 async fn compute(mut batches: BoxStream<'static, Result<FreshBatch, Error>>, mut sender: BatchSender) {
     while let Some(batch) = batches.next().await {
-        // Whoever has dropped the rows takes no more.
+        // The rows were dropped: nobody takes more of them.
         if sender.send(Some(batch)).await.is_err() {
             return;
         }
