@@ -214,7 +214,7 @@ impl RowGroups {
     }
 
     /// The hash of the group of every row, and the first, the middle and the last week in which one says that the group has
-    /// rows: a stored row tells of rows that may be gone.
+    /// rows: a stored row also names the weeks of rows that no longer exist.
     pub(crate) fn group_weeks_sql(&self) -> String {
         let Self { grouped, stored, .. } = self;
         format!(

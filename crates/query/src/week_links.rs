@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::row_groups::RowGroups;
 use crate::session::Session;
 
-/// Memory that a group takes while its weeks are looked for, at most.
+/// Memory that a group with rows in one week takes while its weeks are looked for, at most; more weeks take a little more.
 pub(crate) const GROUP_MEMORY: u64 = 112;
 
 /// The groups that link weeks, by their hashes.
