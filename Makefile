@@ -40,8 +40,11 @@ test-others:
 dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
 	$(PYTHON) tests/python/dialects $(BIN)
 
-interop: build python stores $(INTEROP).ok ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
+interop: build python stores engines ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
+	$(MAKE) -j2 interop-lakes interop-queries
+interop-lakes:
 	$(INTEROP) tests/python/interop $(CARGO_TARGET_DIR)
+interop-queries:
 	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
 soak: build python stores ## the long form of the tests that kill runs and change rows
@@ -51,7 +54,7 @@ soak: build python stores ## the long form of the tests that kill runs and chang
 # Another binary takes the place of that of `make build`, until that is made again.
 workers: ## queries on several machines: the tests of a feature that is off by default
 	cargo build --locked --workspace --features copilot-lake-cli/workers
-	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --lib --test it -- workers::
+	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --lib --test it -- workers
 
 accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
 	COPILOT_LAKE_ACCEPT=1 cargo test --locked --workspace --lib --test it --quiet
@@ -91,6 +94,7 @@ $(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt tests/python/
 	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PYTHON) $(PIP) -r tests/python/requirements.txt
 	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt
 	$(PYTHON) $(PIP) --upgrade --no-deps --target $(CARGO_TARGET_DIR)/python/segments -r tests/python/segments.txt && touch $@
+engines: $(INTEROP).ok
 $(INTEROP).ok: tests/python/interop.txt tests/python/spark.txt tests/python/sail.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/interop && $(INTEROP) $(PIP) -r tests/python/interop.txt
 	$(INTEROP) $(PIP) --no-binary pyspark --no-build-isolation -r tests/python/spark.txt
@@ -107,4 +111,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop interop-lakes interop-queries engines python soak stores

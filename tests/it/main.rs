@@ -113,5 +113,6 @@ mod tidy;
 mod timeless;
 mod unreadable;
 mod workers;
+mod workers_lakes;
 mod world_checks;
 mod year;

@@ -16,10 +16,11 @@ use crate::harness::{World, binary, text};
 const TOKEN: &str = "COPILOT_LAKE_WORKERS__TOKEN";
 
 /// What a client says that computed a query itself.
-const COMPUTED_HERE: &str = "warning: the workers cannot compute the plan of the query; this process did it\n";
+pub(crate) const COMPUTED_HERE: &str =
+    "warning: the workers cannot compute the plan of the query; this process did it\n";
 
 /// Whether the binary has workers; says so if it has none.
-fn has_workers() -> bool {
+pub(crate) fn has_workers() -> bool {
     let has = Command::new(binary()).args(["worker", "--help"]).output().unwrap().status.success();
     if !has {
         writeln!(std::io::stderr().lock(), "skipped: built without the feature `workers`; `make workers` tests it")
@@ -29,16 +30,16 @@ fn has_workers() -> bool {
 }
 
 /// A worker process, killed when it is dropped.
-struct Worker {
+pub(crate) struct Worker {
     process: Child,
-    url: String,
+    pub(crate) url: String,
     /// What it says, open so that it can go on saying it.
     messages: BufReader<ChildStderr>,
 }
 
 impl Worker {
     /// Starts `worker` over a lake, with these flags more, and waits until it listens.
-    fn start(mut command: Command, more: &[&str]) -> Self {
+    pub(crate) fn start(mut command: Command, more: &[&str]) -> Self {
         command.args(["worker", "--listen", "127.0.0.1:0", "--log", "json"]).args(more);
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let messages = BufReader::new(process.stderr.take().unwrap());
@@ -91,7 +92,7 @@ fn queried(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The lines of a result, sorted: rows that an order does not tell apart come in any.
-fn lines(output: &Output) -> Vec<String> {
+pub(crate) fn lines(output: &Output) -> Vec<String> {
     let mut lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
     lines.sort_unstable();
     lines

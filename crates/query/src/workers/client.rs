@@ -82,6 +82,7 @@ impl Workers {
             .with_distributed_channel_resolver(self.channels.clone())
             // Who names workers wants them to work, whatever the size of the lake.
             .with_distributed_file_scan_config_bytes_per_partition(1)?
+            .with_distributed_children_isolator_unions(false)?
             // A stage of one task would run here.
             .with_distributed_max_tasks_per_stage(self.set.all().len().max(2))?;
         if let Some(planner) = builder.query_planner().take() {
