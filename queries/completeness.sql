@@ -52,7 +52,7 @@ slice AS (
     status,
     rows,
     row_number() OVER (
-      PARTITION BY source, extraction_slice.table_name, scope, clock, window_start
+      PARTITION BY source, extraction_slice.table_name, scope, window_start
       ORDER BY finished_at DESC NULLS LAST, run_id DESC) AS place
   FROM extraction_slice
   LEFT JOIN first_week ON first_week.table_name = extraction_slice.table_name

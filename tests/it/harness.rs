@@ -229,6 +229,20 @@ impl Numbers {
     }
 }
 
+/// Copies a folder.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 /// Whether `make soak` requested the long form of the tests.
 pub(crate) fn is_soak() -> bool {
     std::env::var_os("COPILOT_LAKE_SOAK").is_some()

@@ -11,7 +11,7 @@ use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::foreign::{all_tables, foreign, foreign_each};
-use crate::harness::{World, expect, text};
+use crate::harness::{World, copy_folder, expect, text};
 use crate::kill::kill_when;
 use crate::status::listing;
 
@@ -77,19 +77,6 @@ fn of_schema(world: &World, version: &str) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 /// The commands that only read.
 const READING: &[&[&str]] = &[
     &["status"],
@@ -124,7 +111,7 @@ fn every_command_knows_every_state() {
         writeln!(seen, "## {state}").unwrap();
         let made = world.folder.path().join("made");
         if world.lake().exists() {
-            copy(&world.lake(), &made);
+            copy_folder(&world.lake(), &made);
         }
         let mut run = |arguments: &[&str]| {
             let output = world.run(&[arguments, &["--log", "json"]].concat());
@@ -149,7 +136,7 @@ fn every_command_knows_every_state() {
         let again = || {
             let _ = std::fs::remove_dir_all(world.lake());
             if made.exists() {
-                copy(&made, &world.lake());
+                copy_folder(&made, &world.lake());
             }
         };
         for flag in ["--full", "--repair"] {

@@ -8,7 +8,7 @@ use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use serde_json::Value;
 
 use crate::foreign::{all_tables, foreign, foreign_each};
-use crate::harness::{Numbers, World, is_soak, package, python, text};
+use crate::harness::{Numbers, World, copy_folder, is_soak, package, python, text};
 use crate::mutation::history;
 
 /// A lake whose weeks have files of several runs, with histories of users.
@@ -95,20 +95,6 @@ fn commits(world: &World, table: &str) -> usize {
     entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")).count()
 }
 
-/// Copies a folder.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Weeks of each table that have all their payloads.
 fn complete_weeks(world: &World) -> Vec<(String, Value)> {
     let status: Value = serde_json::from_slice(&world.run(&["status", "--format", "json"]).stdout).unwrap();
@@ -173,7 +159,7 @@ fn archives_that_nobody_finished_are_removed_and_the_others_stay() {
     // that had been merged.
     let of_run = archive.parent().unwrap().with_file_name("20250101T000000Z-0001");
     let unfinished = of_run.join("000001-000001-killed");
-    copy(&archive, &unfinished);
+    copy_folder(&archive, &unfinished);
     std::fs::remove_file(unfinished.join("slice.json")).unwrap();
     std::fs::write(unfinished.join("bundle-0002.zst#1"), "cut").unwrap();
     std::fs::write(archive.join("bundle-0009.zst#1"), "cut").unwrap();
@@ -223,12 +209,12 @@ fn a_maintenance_that_is_killed_is_completed_by_the_next_command() {
     let world = grown(13);
     let before = rows(&world);
     let kept = world.folder.path().join("kept");
-    copy(&world.lake(), &kept);
+    copy_folder(&world.lake(), &kept);
     let mut numbers = Numbers(13);
     let mut killed = 0;
     for kill in 0..if is_soak() { 100 } else { 5 } {
         std::fs::remove_dir_all(world.lake()).unwrap();
-        copy(&kept, &world.lake());
+        copy_folder(&kept, &world.lake());
         let all = || TABLES.iter().map(|table| commits(&world, table.name)).sum::<usize>();
         let until = all() + 1 + numbers.next(60) as usize;
         let mut run = world.command(&["maintain", "-q"]).stderr(Stdio::null()).spawn().unwrap();

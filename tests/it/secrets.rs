@@ -158,7 +158,7 @@ fn no_mistake_shows_a_secret() {
         &["extract", "--table", CANARY],
         &["query", CANARY],
         &["query", "--list", "--format", CANARY],
-        &["query", "overview", "--param", CANARY],
+        &["query", "active_users", "--param", CANARY],
         &["tables", CANARY],
         &[CANARY],
         &["--log", CANARY, "tables"],

@@ -127,9 +127,8 @@ fn workers_answer_as_one_process_does_until_the_last_one_is_killed() {
         compared += usize::from(here.status.success() && lines(&here).len() > 1);
     }
     assert!(compared > 10, "only {compared} queries have rows");
-    // The fault that the workers' page names.
-    assert!(computed_here.iter().all(|name| *name == "completeness"), "{computed_here:?}");
-    let explained = text(&queried(folder, &["overview", "--explain", "--workers", &urls]).stdout);
+    assert!(computed_here.is_empty(), "{computed_here:?}");
+    let explained = text(&queried(folder, &["active_users", "--explain", "--workers", &urls]).stdout);
     assert!(explained.contains("DistributedExec"), "{explained}");
     let page = over(folder).args(["report", "--output", "there.html", "--workers", &urls]).output().unwrap();
     assert!(page.status.success(), "{}", text(&page.stderr));
@@ -152,7 +151,7 @@ fn workers_answer_as_one_process_does_until_the_last_one_is_killed() {
     assert!(there.status.success() && lines(&there) == lines(&here), "it is left out: {told}");
     assert!(told.contains(&format!("warning: the worker {killed}/ failed: ")), "{told}");
     workers.iter_mut().for_each(Worker::kill);
-    let there = queried(folder, &["overview", "--workers", &urls]);
+    let there = queried(folder, &["active_users", "--workers", &urls]);
     let told = text(&there.stderr);
     assert!(there.status.code() == Some(1) && there.stdout.is_empty(), "{told}");
     assert!(told.starts_with("error: the worker http://127.0.0.1:") && told.contains("`--workers`"), "{told}");

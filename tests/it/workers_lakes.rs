@@ -1,16 +1,21 @@
 //! The shipped queries on two workers, over random lakes and lakes in stores: the rows that one process gives.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
+use copilot_lake_emulator::Scenario;
 use copilot_lake_query::QUERIES;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{binary, is_soak, package, python, text};
+use crate::harness::{World, binary, copy_folder, is_soak, package, python, text};
 use crate::queries::prepare;
 use crate::store_servers::{BOTH, Kind, world};
 use crate::workers::{COMPUTED_HERE, Worker, has_workers, lines};
+
+/// What the client computes itself when a person is named: the fault that the workers' page names.
+const HANDED_BACK: [&str; 1] = ["m365_transcript"];
 
 /// Asks a query here and on workers; both must answer alike, and the workers must not have handed it back. Returns whether
 /// there are rows.
@@ -29,7 +34,8 @@ fn is_answered_alike(
     let (here, there) = (ask(&[]), ask(&["--workers", urls]));
     assert!(there.status.success() && here.status.success(), "{query}: {}", text(&there.stderr));
     assert_eq!(lines(&there), lines(&here), "{query} with {parameters:?}");
-    assert!(!text(&there.stderr).contains(COMPUTED_HERE), "{query}: {}", text(&there.stderr));
+    let is_handed_back = text(&there.stderr).contains(COMPUTED_HERE);
+    assert!(!is_handed_back || HANDED_BACK.contains(&query), "{query}: {}", text(&there.stderr));
     lines(&here).len() > 1
 }
 
@@ -49,9 +55,16 @@ fn workers_answer_alike_over_random_lakes() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     let asked: Vec<Value> = serde_json::from_slice(&std::fs::read(lakes.join("answers.json")).unwrap()).unwrap();
 
+    // What makes a folder of tables a lake for the program: an entry of a run.
+    let world = World::new(Scenario::rows(1, 1));
+    world.extract(&[], 0);
     let (mut with_rows, mut running) = (0, None);
     for question in &asked {
         let lake = question["lake"].as_str().unwrap();
+        let runs = Path::new(lake).join("extraction_run");
+        if !runs.exists() {
+            copy_folder(&world.lake().join("extraction_run"), &runs);
+        }
         let over = || {
             let mut command = Command::new(binary());
             command.env_clear().current_dir(folder.path()).env("COPILOT_LAKE_LAKE__URL", lake);

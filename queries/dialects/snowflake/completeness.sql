@@ -181,7 +181,7 @@ WITH extraction_health_newest AS (
     status,
     rows,
     ROW_NUMBER() OVER (
-      PARTITION BY source, extraction_slice.table_name, scope, clock, window_start
+      PARTITION BY source, extraction_slice.table_name, scope, window_start
       ORDER BY finished_at DESC NULLS LAST, run_id DESC NULLS LAST
     ) AS place
   FROM extraction_slice

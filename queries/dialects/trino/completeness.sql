@@ -181,10 +181,7 @@ WITH extraction_health_newest AS (
     ) AS week_start,
     status,
     rows,
-    ROW_NUMBER() OVER (
-      PARTITION BY source, extraction_slice.table_name, scope, clock, window_start
-      ORDER BY finished_at DESC, run_id DESC
-    ) AS place
+    ROW_NUMBER() OVER (PARTITION BY source, extraction_slice.table_name, scope, window_start ORDER BY finished_at DESC, run_id DESC) AS place
   FROM extraction_slice
   LEFT JOIN first_week
     ON first_week.table_name = extraction_slice.table_name

@@ -32,6 +32,8 @@ def ask(engine: str, job: pathlib.Path, target: pathlib.Path) -> dict:
     if engine == "sail":
         # The client that Sail speaks with, before the newer Spark.
         environment["PYTHONPATH"] = str(target / "interop/sail")
+        # With two partitions Sail 0.7.2 never ends `verbatim_feedback` where nothing is rated.
+        environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = "1"
     command = [sys.executable, HERE / "engine.py", engine, job]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ENGINE_SECONDS, check=False)

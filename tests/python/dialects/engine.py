@@ -69,11 +69,18 @@ class Engine:
         self.spark.conf.set("spark.sql.session.timeZone", zone)
         script = self.job.script
         for name, table in self.job.definitions.items():
+            if table.is_view:
+                # The script works out its rows.
+                continue
+            read = f"SELECT * FROM delta.`${{copilot_lake}}/{name}`"
+            assert read in script, name
             if not (pathlib.Path(lake) / name).exists():
                 columns = (f"CAST(NULL AS {TYPES.get(kind, kind)}) AS `{column}`" for column, kind in table.types.items())
-                read = f"SELECT * FROM delta.`${{copilot_lake}}/{name}`"
-                assert read in script, name
                 script = script.replace(read, f"SELECT {', '.join(columns)} WHERE FALSE")
+            elif source == "parquet" and table.weeks:
+                # Sail takes the week in a folder's name for a text.
+                columns = ("CAST(week_start AS DATE) AS week_start" if column == "week_start" else f"`{column}`" for column in table.types)
+                script = script.replace(read, read.replace("*", ", ".join(columns), 1))
         self.run(script.replace("FROM delta.`", f"FROM {source}.`").replace("${copilot_lake}", lake))
         self.names = self.spark.table(PARAMETERS).columns
         self.views = [name for name in re.findall(r"^CREATE .* VIEW (\w+) AS$", script, re.MULTILINE) if name != PARAMETERS]

@@ -16,6 +16,7 @@ use super::checked_service::CLIENT;
 use super::failure::{FailureKind, WorkerFailure};
 use super::handshake::Handshake;
 use super::rerun::RerunPlanner;
+use super::single_task::single_task;
 use super::token::WorkerToken;
 use super::worker_set::WorkerSet;
 use crate::error::Error;
@@ -82,7 +83,7 @@ impl Workers {
             .with_distributed_channel_resolver(self.channels.clone())
             // Who names workers wants them to work, whatever the size of the lake.
             .with_distributed_file_scan_config_bytes_per_partition(1)?
-            .with_distributed_children_isolator_unions(false)?
+            .with_distributed_desired_task_count_handler(single_task)
             // A stage of one task would run here.
             .with_distributed_max_tasks_per_stage(self.set.all().len().max(2))?;
         if let Some(planner) = builder.query_planner().take() {
