@@ -46,7 +46,7 @@ pub struct LakeOptions {
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { removed_files: None, memory: 80 << 20, rights: FileRights::Private, store: StoreOptions::default() }
+        Self { removed_files: None, memory: 48 << 20, rights: FileRights::Private, store: StoreOptions::default() }
     }
 }
 

@@ -65,7 +65,7 @@ class Engine:
                 self.spark.sql(statement)
 
     def open(self, lake: str, zone: str, source: str) -> None:
-        """Runs the script over a lake, in a time zone. A table that a made lake does not have is empty."""
+        """Runs the script over a lake, in a time zone. A table without files is empty."""
         self.spark.conf.set("spark.sql.session.timeZone", zone)
         script = self.job.script
         for name, table in self.job.definitions.items():
@@ -74,7 +74,7 @@ class Engine:
                 continue
             read = f"SELECT * FROM delta.`${{copilot_lake}}/{name}`"
             assert read in script, name
-            if not (pathlib.Path(lake) / name).exists():
+            if not any((pathlib.Path(lake) / name).glob("**/*.parquet")):
                 columns = (f"CAST(NULL AS {TYPES.get(kind, kind)}) AS `{column}`" for column, kind in table.types.items())
                 script = script.replace(read, f"SELECT {', '.join(columns)} WHERE FALSE")
             elif source == "parquet" and table.weeks:
