@@ -16,6 +16,7 @@ import pickle
 import re
 import shutil
 import sys
+import tempfile
 import warnings
 
 import duckdb
@@ -30,6 +31,8 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.sql.codegen.wholeStage": "false",
+    # It makes this folder where it is started from, otherwise.
+    "spark.sql.warehouse.dir": str(pathlib.Path(tempfile.gettempdir()) / "spark-warehouse"),
 }
 # Types as `copilot-lake tables` names them, where Spark has another word.
 TYPES = {"timestamp": "TIMESTAMP", "string": "STRING"}
