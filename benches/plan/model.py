@@ -79,7 +79,7 @@ class Case:
         return {"graph": case("users") * case("runs_ledger_graph"), "dataverse": dataverse}
 
 
-def cpu_of_day(of, day):
+def cpu_of_day(of, day, events):
     """CPU-s of a daily run, by what takes it."""
     million = 1e6
     rows = of.daily
@@ -90,6 +90,7 @@ def cpu_of_day(of, day):
         "files that are written again": day.bytes_rewritten / (227 << 20) * figure("rewrite_cpu"),
         "keys that are looked for": day.rows_looked_through * figure("key_cpu") / million,
         "views, of two weeks": 14 * rows["msdyn_copilotevent"] * figure("views_cpu") / million,
+        "what links weeks of views": events * figure("views_links_cpu") / million,
     }
 
 
@@ -195,7 +196,7 @@ def five_years(of):
         ends[today] = {
             "day": day,
             "share": today / case("days"),
-            "cpu": cpu_of_day(of, day),
+            "cpu": cpu_of_day(of, day, tables["msdyn_copilotevent"].rows),
             "largest_table": max(table.rows for table in tables.values()),
             "events": tables["msdyn_copilotevent"].rows,
             "events_files": tables["msdyn_copilotevent"].files(),
