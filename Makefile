@@ -41,18 +41,15 @@ dialects: build python ## write queries/dialects: the shipped queries in the SQL
 	$(PYTHON) tests/python/dialects $(BIN)
 
 interop: build python stores engines ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
-	$(MAKE) -j2 interop-lakes interop-queries
-interop-lakes:
 	$(INTEROP) tests/python/interop $(CARGO_TARGET_DIR)
-interop-queries:
 	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
 soak: build python stores ## the long form of the tests that kill runs and change rows
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: shards:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign:: derived:: ledger:: maintain::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
-# Another binary takes the place of that of `make build`, until that is made again.
-workers: ## queries on several machines: the tests of a feature that is off by default
+# Another binary takes the place of that of `make build`, until that is made again. COPILOT_LAKE_SOAK=1: over 50 random lakes.
+workers: python stores ## queries on several machines: the tests of a feature that is off by default
 	cargo build --locked --workspace --features copilot-lake-cli/workers
 	cargo test --locked --workspace --features copilot-lake-cli/workers --quiet --lib --test it -- workers
 
@@ -111,4 +108,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop interop-lakes interop-queries engines python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop engines python soak stores

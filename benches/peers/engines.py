@@ -57,7 +57,7 @@ class Ours:
     """A process for each query."""
 
     def __init__(self, binary, lake, core=None, more=()):
-        self.begin = [binary, "query", "-q", "--lake", lake, *more]
+        self.begin = [binary, "query", "--no-progress", "--lake", lake, *more]
         self.core = core
 
     def ask(self, query, out):
@@ -65,8 +65,9 @@ class Ours:
         done = subprocess.run(run, capture_output=True, text=True, timeout=QUERY_SECONDS)
         if done.returncode:
             raise RuntimeError(done.stderr)
-        # The workers' page names queries that they hand back.
-        return "computed by the client" if "this process did it" in done.stderr else ""
+        if "warning" in done.stderr:
+            raise RuntimeError(done.stderr)
+        return ""
 
 
 class Duckdb:
@@ -90,7 +91,7 @@ class Session:
         environment = dict(os.environ)
         if engine == "sail":
             environment["PYTHONPATH"] = str(target / "interop/sail")
-        run = command([sys.executable, __file__, "--session", engine, binary, lake])
+        run = command([sys.executable, pathlib.Path(__file__).absolute(), "--session", engine, binary, lake])
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(run, env=environment, **pipes)
         self.answer()
@@ -116,7 +117,8 @@ class Session:
         return ""
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         self.process.wait()
 
 
@@ -157,6 +159,7 @@ def workers(binary, lake):
     try:
         for core in CORES:
             run = command([binary, "worker", "--lake", lake, "--listen", "127.0.0.1:0", "--log", "json"], core)
+            # Two lines at most: when it listens, and that it has no token.
             running.append(subprocess.Popen(run, stderr=subprocess.PIPE, text=True))
             urls.append(json.loads(running[-1].stderr.readline())["url"])
         yield ",".join(urls)
@@ -251,7 +254,7 @@ def main(binary, target, lake, result, *only):
         command([binary, "query", "-q", "--lake", lake, "--format", "csv", "--sql", "SELECT count(*) FROM copilot_activity"]),
         check=True, capture_output=True, text=True,
     ).stdout.split()[1]
-    queries = [query for query in QUERIES if len(right[query][1])]
+    queries = [query for query in QUERIES if query in right and right[query][1]]
     text = [f"# The shipped queries on two cores, {time.strftime('%Y-%m-%d')}", "", __doc__.split("\n\n")[-1].strip(), ""]
     text += [f"{int(count):,} activities. Only queries that have rows; a time counts only if its rows are equal.", ""]
     text += ["Before the first query: " + ", ".join(f"{TITLES[engine]} {took:.1f} s" for engine, took in starts.items()) + ".", ""]

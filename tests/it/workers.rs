@@ -114,7 +114,7 @@ fn workers_answer_as_one_process_does_until_the_last_one_is_killed() {
         assert!(told.contains("without a token, every user of this machine can read the lake"), "{told}");
     }
 
-    let mut compared = 0;
+    let (mut compared, mut distributed) = (0, 0);
     let mut computed_here = vec![];
     for query in QUERIES {
         let here = queried(folder, &[query.name, "--format", "csv"]);
@@ -125,8 +125,11 @@ fn workers_answer_as_one_process_does_until_the_last_one_is_killed() {
         assert_eq!(told.replace(COMPUTED_HERE, ""), text(&here.stderr), "{}", query.name);
         computed_here.extend(told.contains(COMPUTED_HERE).then_some(query.name));
         compared += usize::from(here.status.success() && lines(&here).len() > 1);
+        let explained = queried(folder, &[query.name, "--explain", "--workers", &urls]);
+        distributed += usize::from(text(&explained.stdout).contains("DistributedExec"));
     }
     assert!(compared > 10, "only {compared} queries have rows");
+    assert!(distributed > 20, "only {distributed} queries are distributed");
     assert!(computed_here.is_empty(), "{computed_here:?}");
     let explained = text(&queried(folder, &["active_users", "--explain", "--workers", &urls]).stdout);
     assert!(explained.contains("DistributedExec"), "{explained}");

@@ -34,9 +34,10 @@ def ask(engine: str, job: pathlib.Path, target: pathlib.Path) -> dict:
         environment["PYTHONPATH"] = str(target / "interop/sail")
         # With two partitions Sail 0.7.2 never ends `verbatim_feedback` where nothing is rated.
         environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = "1"
-    command = [sys.executable, HERE / "engine.py", engine, job]
+    command = [sys.executable, (HERE / "engine.py").absolute(), engine, job]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ENGINE_SECONDS, check=False)
+        # Spark leaves a folder where it is started.
+        done = subprocess.run(command, cwd=job.parent, env=environment, capture_output=True, text=True, timeout=ENGINE_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return {"wrong": [f"not done after {ENGINE_SECONDS} s"], "skipped": None}
     if done.returncode != 0:
@@ -56,7 +57,7 @@ def main(target: str, *only: str) -> int:
         cases = large_lake(binary, folder, tables) + random_lakes(folder, tables)
         job = folder / "job"
         job.write_bytes(pickle.dumps(Job(tables, generated("lake"), cases)))
-        # One after the other: each takes every core.
+        # One after the other: Spark takes every core.
         for engine in only or ENGINES:
             begun = time.monotonic()
             found = ask(engine, job, folder_of_target)

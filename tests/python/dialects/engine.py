@@ -16,7 +16,6 @@ import pickle
 import re
 import shutil
 import sys
-import tempfile
 import warnings
 
 import duckdb
@@ -31,8 +30,6 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     "spark.sql.codegen.wholeStage": "false",
-    # It makes this folder where it is started from, otherwise.
-    "spark.sql.warehouse.dir": str(pathlib.Path(tempfile.gettempdir()) / "spark-warehouse"),
 }
 # Types as `copilot-lake tables` names them, where Spark has another word.
 TYPES = {"timestamp": "TIMESTAMP", "string": "STRING"}

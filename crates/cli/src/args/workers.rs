@@ -16,7 +16,7 @@ pub(crate) struct WorkersArgs {
     after_help = "Examples:\n  copilot-lake worker --lake /mnt/lake\n  copilot-lake worker --lake s3://bucket/lake --listen 0.0.0.0:8410 \\\n    \
     --tls-cert worker.pem --tls-key worker.key --set workers.token_file=token.txt\n\n\
     Reads its own configuration, and the lake with its own credentials; clients send plans, never secrets, and show the\n\
-    token, as in `copilot-lake query overview --workers https://10.0.0.7:8410,https://10.0.0.8:8410`. Runs until Ctrl-C."
+    token, as in `copilot-lake query active_users --workers https://10.0.0.7:8410,https://10.0.0.8:8410`. Runs until Ctrl-C."
 )]
 pub(crate) struct WorkerArgs {
     /// Address to listen on; port 0 takes a free one. Others than this machine's need a token and TLS.
