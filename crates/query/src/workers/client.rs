@@ -77,11 +77,13 @@ impl Workers {
     /// A session's state with the planner that gives the workers their parts of each query.
     pub(crate) fn distribute(&self, state: SessionState) -> EngineResult<SessionState> {
         let local = Arc::clone(state.query_planner());
-        // A plan of one partition would run here, since one task would have to compute all of it.
-        let partitions = state.config().target_partitions().max(2);
-        let config = state.config().clone().with_target_partitions(partitions);
-        let mut builder = SessionStateBuilder::new_from_existing(state)
-            .with_config(config)
+        let mut builder = SessionStateBuilder::new_from_existing(state);
+        if let Some(config) = builder.config() {
+            // A plan of one partition would run here, since one task would have to compute all of it.
+            let partitions = &mut config.options_mut().execution.target_partitions;
+            *partitions = (*partitions).max(2);
+        }
+        let mut builder = builder
             .with_distributed_planner()
             .with_distributed_worker_resolver(self.set.clone())
             .with_distributed_channel_resolver(self.channels.clone())
