@@ -40,7 +40,7 @@ test-others:
 dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
 	$(PYTHON) tests/python/dialects $(BIN)
 
-interop: build python stores engines ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
+interop: build python stores $(INTEROP).ok ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
 	$(INTEROP) tests/python/interop $(CARGO_TARGET_DIR)
 	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
@@ -91,7 +91,6 @@ $(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt tests/python/
 	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PYTHON) $(PIP) -r tests/python/requirements.txt
 	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt
 	$(PYTHON) $(PIP) --upgrade --no-deps --target $(CARGO_TARGET_DIR)/python/segments -r tests/python/segments.txt && touch $@
-engines: $(INTEROP).ok
 $(INTEROP).ok: tests/python/interop.txt tests/python/spark.txt tests/python/sail.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/interop && $(INTEROP) $(PIP) -r tests/python/interop.txt
 	$(INTEROP) $(PIP) --no-binary pyspark --no-build-isolation -r tests/python/spark.txt
@@ -108,4 +107,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop engines python soak stores
+.PHONY: help build demo test test-alone test-stores test-others dialects workers accept check deny bench bench-peers plan release dist interop python soak stores
